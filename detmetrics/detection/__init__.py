@@ -1,0 +1,1 @@
+"""Detection metrics: one state of rows and overlaps, read in many ways."""

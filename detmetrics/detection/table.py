@@ -1,0 +1,242 @@
+"""The state of detection metrics: rows for images, detections, targets and the overlaps between them.
+
+``settle`` turns waiting batches into rows, ``read`` turns rows into a :class:`Table` for the metrics to ask.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from detmetrics.detection.instances import CROWD, NO_KEY, Instances, find_invalid
+from detmetrics.metric import FIRST_ARRIVAL
+from detmetrics.ops.boxes import box_area
+from detmetrics.ops.overlaps import find_overlaps
+from detmetrics.ops.ragged import descending_key, exclusive_cumsum, lexsort, owners, ranges, run_starts
+
+WIDTHS = {"images": 6, "detections": 3, "targets": 3, "overlaps": 2}  # int64 columns of each kind of row
+
+
+class Rows(NamedTuple):
+    """Rows of int64, image after image; within an image by label, detections also by score, descending."""
+
+    images: Tensor  # (B, 6): key, numbers of detections, targets and overlaps, hash of the targets, notes
+    detections: Tensor  # (N, 3): score and area as float64 bits, label
+    targets: Tensor  # (M, 3): area as float64 bits, label, flags
+    overlaps: Tensor  # (E, 2): detection << 32 | target (indices within the image), IoU as float64 bits
+
+
+NOTE_DTYPE = 3  # lowest bits of an image's notes: index of the dtype of its scores
+NOTE_INVALID = 2  # notes >> NOTE_INVALID: 1 + index of the check that failed; such an image has no other rows
+
+
+def settle(batch: Instances, num_before: int, pairs: str, floor: float, values_checked: bool) -> Rows:
+    """Find the overlaps of a batch and keep what metrics can ask about.
+
+    Args:
+        batch: Any number of images.
+        num_before: The number of images that came before, for the arrival keys of images without an id.
+        pairs: ``"same"`` keeps overlaps within a class, ``"all"`` also those between classes.
+        floor: The smallest overlap that is kept.
+        values_checked: False if the values have yet to be checked; an image that fails is reduced to a note.
+
+    Returns:
+        The rows of the batch.
+    """
+    notes = batch.images[:, 3]
+    if not values_checked:
+        batch, failed = _without_invalid(batch)
+        notes = notes | failed << NOTE_INVALID
+    keys, num_detections, num_targets, _ = batch.images.unbind(1)
+    arrival = FIRST_ARRIVAL + num_before + torch.arange(len(keys), device=keys.device)
+    keys = torch.where(keys == NO_KEY, arrival, keys)
+    device = keys.device
+
+    image = torch.cat([owners(num_detections, len(batch.detections)), owners(num_targets, len(batch.targets))])
+    label = torch.cat([batch.detections[:, 5], batch.targets[:, 5]])
+    # Targets sort after the detections of their group, and among themselves in the order given.
+    score_key = descending_key(batch.detections.view(torch.float64)[:, 4])
+    last = torch.full((len(batch.targets),), torch.iinfo(torch.int64).max, device=device)
+    order = lexsort(image, label, torch.cat([score_key, last]))
+    is_detection = order < len(batch.detections)
+    group = run_starts(*(x.index_select(0, order) for x in ((image, label) if pairs == "same" else (image,))))
+    group = group.cumsum(0) - 1
+
+    detections = batch.detections.index_select(0, order[is_detection])
+    targets = batch.targets.index_select(0, order[~is_detection] - len(batch.detections))
+    candidates = torch.bincount(group[is_detection], minlength=len(order))
+    group_of_target = group[~is_detection]
+    boxes, target_boxes = (rows.view(torch.float64)[:, :4] for rows in (detections, targets))
+    overlaps = find_overlaps(
+        boxes,
+        target_boxes,
+        targets[:, 6] & CROWD != 0,
+        exclusive_cumsum(candidates).index_select(0, group_of_target),
+        candidates.index_select(0, group_of_target),
+        floor,
+    )
+    target_image = owners(num_targets, len(targets))
+    overlap_image = target_image.index_select(0, overlaps.target)
+    detection_in_image = overlaps.detection - exclusive_cumsum(num_detections).index_select(0, overlap_image)
+    target_in_image = overlaps.target - exclusive_cumsum(num_targets).index_select(0, overlap_image)
+    num_overlaps = torch.bincount(overlap_image, minlength=len(keys))
+    hashes = _hash_rows(targets, target_image, len(keys))
+
+    areas = box_area(boxes).view(torch.int64)
+    return Rows(
+        torch.stack([keys, num_detections, num_targets, num_overlaps, hashes, notes], dim=1),
+        torch.stack([detections[:, 4], areas, detections[:, 5]], dim=1),
+        targets[:, 4:7].contiguous(),
+        torch.stack([detection_in_image << 32 | target_in_image, overlaps.iou.view(torch.int64)], dim=1),
+    )
+
+
+def _without_invalid(batch: Instances) -> tuple[Instances, Tensor]:
+    """The batch without the rows of images that fail a check, and 1 + the index of that check for each image."""
+    images = batch.images
+    failed = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    image_of = {
+        "preds": owners(images[:, 1], len(batch.detections)),
+        "target": owners(images[:, 2], len(batch.targets)),
+    }
+    for number, check in enumerate(find_invalid(batch), start=1):
+        failed.scatter_reduce_(0, image_of[check.side], check.failing * number, "amax")
+    bad_key = (images[:, 0] < 0) & (images[:, 0] != NO_KEY)
+    failed = torch.where(bad_key, len(find_invalid(batch)) + 1, failed)
+    valid = failed == 0
+    kept = torch.stack([images[:, 0], images[:, 1] * valid, images[:, 2] * valid, images[:, 3]], dim=1)
+    detections = batch.detections[valid.index_select(0, image_of["preds"])]
+    targets = batch.targets[valid.index_select(0, image_of["target"])]
+    return Instances(kept, detections, targets), failed
+
+
+def _hash_rows(rows: Tensor, image: Tensor, num_images: int) -> Tensor:
+    """A hash of the rows of each image, (B,) int64, whatever their order: sums of mixed rows, exact in int64."""
+    odd = torch.arange(1, rows.shape[1] + 1, device=rows.device) * -0x61C8864680B583EB | 1
+    mixed = (rows * odd).sum(dim=1)
+    for shift in (29, 32):  # rows that differ in high bits alone must differ in low ones, and the reverse
+        mixed = (mixed ^ mixed >> shift) * -0x40A7B892E31B1A47
+    return torch.zeros(num_images, dtype=torch.int64, device=rows.device).index_add_(0, image, mixed)
+
+
+class Table(NamedTuple):
+    """Images, detections, targets and overlaps in canonical order: by image key, then as in :class:`Rows`."""
+
+    keys: Tensor  # (B,) int64
+    score_dtype: Tensor  # (B,) int64, index into DTYPES
+    scores: Tensor  # (N,) float64
+    areas: Tensor  # (N,) float64
+    labels: Tensor  # (N,) int64
+    image: Tensor  # (N,) int64, index into keys
+    target_areas: Tensor  # (M,) float64
+    target_labels: Tensor  # (M,) int64
+    target_flags: Tensor  # (M,) int64
+    target_image: Tensor  # (M,) int64
+    overlap_detection: Tensor  # (E,) int64, index into scores
+    overlap_target: Tensor  # (E,) int64, index into target_labels
+    iou: Tensor  # (E,) float64
+    num_duplicates: int  # repeated images that were left out
+
+
+def read(rows: Rows) -> Table:
+    """Leave out repeated images, put the rest in canonical order, and unpack the columns.
+
+    Raises:
+        ValueError: if an image holds invalid values, or one key stands for two images with other targets.
+    """
+    _raise_notes(rows.images)
+    rows, num_duplicates = _canonical(rows)
+    keys, num_detections, num_targets, num_overlaps, _, notes = rows.images.unbind(1)
+    detections, targets = rows.detections.view(torch.float64), rows.targets.view(torch.float64)
+    overlap_image = owners(num_overlaps, len(rows.overlaps))
+    pair = rows.overlaps[:, 0]
+    return Table(
+        keys=keys,
+        score_dtype=notes & NOTE_DTYPE,
+        scores=detections[:, 0].contiguous(),
+        areas=detections[:, 1].contiguous(),
+        labels=rows.detections[:, 2].contiguous(),
+        image=owners(num_detections, len(rows.detections)),
+        target_areas=targets[:, 0].contiguous(),
+        target_labels=rows.targets[:, 1].contiguous(),
+        target_flags=rows.targets[:, 2].contiguous(),
+        target_image=owners(num_targets, len(rows.targets)),
+        overlap_detection=(pair >> 32) + exclusive_cumsum(num_detections).index_select(0, overlap_image),
+        overlap_target=(pair & 0xFFFFFFFF) + exclusive_cumsum(num_targets).index_select(0, overlap_image),
+        iou=rows.overlaps.view(torch.float64)[:, 1].contiguous(),
+        num_duplicates=num_duplicates,
+    )
+
+
+def _raise_notes(images: Tensor) -> None:
+    """Raise for the first image, by key, that a deferred check of values has failed."""
+    failed = images[:, 5] >> NOTE_INVALID
+    if not bool(failed.any()):
+        return
+    key, number = min(zip(images[failed != 0, 0].tolist(), failed[failed != 0].tolist(), strict=True))
+    empty = images.new_empty((0, 7))
+    known = find_invalid(Instances(images, empty, empty))
+    name = f"image_id {key}" if key >= 0 else f"image {key - FIRST_ARRIVAL} in order of arrival"
+    if number > len(known):
+        raise ValueError(f"target['image_id'] of {name}: expected a non-negative int")
+    check = known[number - 1]
+    raise ValueError(f"{check.side}[{check.key!r}] of {name}: expected {check.expected}; call reset() to go on")
+
+
+def _canonical(rows: Rows) -> tuple[Rows, int]:
+    """The rows with each key once, in ascending order of keys, and the number of images left out."""
+    keys = rows.images[:, 0]
+    if bool((keys[1:] > keys[:-1]).all()):
+        return rows, 0
+    order = lexsort(keys)
+    repeated = ~run_starts(keys.index_select(0, order))
+    num_duplicates = int(repeated.sum())
+    if num_duplicates:
+        order = lexsort(keys, _hash_content(rows))
+        _check_same_targets(rows.images.index_select(0, order), repeated)
+        order = order[~repeated]
+    starts = [exclusive_cumsum(rows.images[:, column]).index_select(0, order) for column in (1, 2, 3)]
+    images = rows.images.index_select(0, order)
+    ragged = [
+        part.index_select(0, ranges(start, count, int(count.sum())))
+        for part, start, count in zip(rows[1:], starts, images[:, 1:4].unbind(1), strict=True)
+    ]
+    return Rows(images, *ragged), num_duplicates
+
+
+def _check_same_targets(images: Tensor, repeated: Tensor) -> None:
+    hashes = images[:, 4]
+    other = repeated & (hashes != hashes.roll(1))
+    if bool(other.any()):
+        key = int(images[other, 0][0])
+        raise ValueError(
+            f"target['image_id']: expected one set of targets for an id, got two images with id {key} and other "
+            "targets; give tiles or crops of one image ids of their own"
+        )
+
+
+def _hash_content(rows: Rows) -> Tensor:
+    """A hash of everything predicted for an image (B,): which of two copies stays must not depend on their order."""
+    total = torch.zeros_like(rows.images[:, 0])
+    for part, column in ((rows.detections, 1), (rows.overlaps, 3)):
+        image = owners(rows.images[:, column], len(part))
+        total = total * 31 + _hash_rows(part, image, len(total))
+    return total
+
+
+def merge_classes(table: Table) -> Table:
+    """The table with all labels 0, for matching without regard to class.
+
+    Detections of equal score stay in the order of their labels, as in pycocotools with ``useCats=0``.
+    """
+    order = lexsort(table.image, descending_key(table.scores))
+    position = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
+    return table._replace(
+        scores=table.scores.index_select(0, order),
+        areas=table.areas.index_select(0, order),
+        labels=torch.zeros_like(table.labels),
+        target_labels=torch.zeros_like(table.target_labels),
+        overlap_detection=position.index_select(0, table.overlap_detection),
+    )

@@ -1,0 +1,130 @@
+"""Precision, recall and scores at recall points, from ranked detections.
+
+A *ranking* is all detections by class, and within a class by score, descending. Precision is only ever asked for at true
+positives, so nothing dense is computed but one running count of the detections that take part.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from detmetrics.ops.ragged import exclusive_cumsum
+from detmetrics.ops.scores import divide
+
+
+class Ranking(NamedTuple):
+    """N detections of C classes, ranked."""
+
+    scores: Tensor  # (N,) float64, descending within a class
+    first: Tensor  # (C,) int64, where each class starts
+    count: Tensor  # (C,) int64, detections of each class
+
+
+class Matched(NamedTuple):
+    """The n ranked detections that any of T settings matches, in the order of the ranking."""
+
+    position: Tensor  # (n,) int64, index into the ranking
+    label: Tensor  # (n,) int64, index of the class
+    hits: Tensor  # (T, n) bool, matched to a counted target: a true positive
+    ignored: Tensor  # (T, n) bool, matched to an ignored target: not counted at all
+
+
+class Curves(NamedTuple):
+    """What T settings and C classes reach at R recall points."""
+
+    precision: Tensor  # (T, C, R) float64, the best precision at this recall or beyond; 0 where it is not reached
+    scores: Tensor  # (T, C, R) float64, the score at which the recall is reached; 0 where it is not
+    recall: Tensor  # (T, C) float64, the largest recall
+
+
+def interpolate(
+    ranking: Ranking, matched: Matched, in_play: Tensor, num_targets: Tensor, recall_points: Tensor
+) -> Curves:
+    """COCO's interpolated precision-recall curves.
+
+    Args:
+        ranking: N detections of C classes.
+        matched: The n of them that are matched under any of T settings.
+        in_play: ``(N,)`` bool: the detections that are false positives where they stay unmatched.
+        num_targets: ``(C,)`` int64, the counted targets of each class.
+        recall_points: ``(R,)`` float64 in [0, 1], in any order.
+
+    Returns:
+        The curves; NaN for classes without counted targets.
+
+    Source: pycocotools ``COCOeval.accumulate``.
+    """
+    shape = (len(matched.hits), len(num_targets), len(recall_points))
+    points, order = recall_points.sort()
+    position, setting, row = _hits_by_setting(matched, len(num_targets))
+    num_hits = torch.bincount(setting, minlength=shape[0] * shape[1])  # (T * C,)
+    # The how-manieth of its setting each true positive is, from 1.
+    ordinal = torch.arange(1, len(setting) + 1, device=setting.device) - exclusive_cumsum(num_hits)[setting]
+    precision = divide(ordinal, _num_ranked(ranking, matched, in_play, position, setting, row))
+    # The k-th hit reaches a recall point r when k / n >= r in float64. Counting k >= r * n would differ at 7 of 10.
+    recall = divide(ordinal, num_targets[setting % shape[1]])
+    level = torch.searchsorted(points, recall, right=True)  # the recall points reached, 0 to R
+
+    scores = ranking.scores.index_select(0, matched.position).index_select(0, row)
+    best = [_best_from(level, values, setting, shape) for values in (precision, scores)]
+    # At recall 0 pycocotools reports the first detection's score, matched or not.
+    at_zero = (points == 0) & (ranking.count > 0)[:, None]  # (C, R)
+    first = torch.cat([ranking.scores, ranking.scores.new_zeros(1)]).index_select(0, ranking.first)  # (C,)
+    best[1] = torch.where(at_zero, first[:, None], best[1])
+
+    undefined = (num_targets == 0)[:, None]
+    curves = [torch.where(undefined, torch.nan, values)[..., order.argsort()] for values in best]
+    return Curves(*curves, divide(num_hits.view(shape[:2]), num_targets))
+
+
+def final_recall(matched: Matched, num_targets: Tensor) -> Tensor:
+    """The recall of all matches together, ``(T, C)`` float64: that of :func:`interpolate`, without the curves."""
+    _, setting, _ = _hits_by_setting(matched, len(num_targets))
+    num_hits = torch.bincount(setting, minlength=len(matched.hits) * len(num_targets))
+    return divide(num_hits.view(-1, len(num_targets)), num_targets)
+
+
+def _hits_by_setting(matched: Matched, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Every true positive: index into the flat ``(T, n)``, setting and class as one index, and index into the n rows."""
+    num_rows = max(len(matched.position), 1)
+    position = matched.hits.flatten().nonzero().squeeze(1)  # (P,)
+    threshold = position // num_rows
+    row = position - threshold * num_rows
+    return position, threshold * num_classes + matched.label.index_select(0, row), row
+
+
+def _num_ranked(
+    ranking: Ranking, matched: Matched, in_play: Tensor, position: Tensor, setting: Tensor, row: Tensor
+) -> Tensor:
+    """True and false positives of a class from its best score down to each true positive, ``(P,)`` int64."""
+    num_classes, num_rows = len(ranking.first), len(matched.position)
+    # Detections in play count. Of the matched ones only the hits do, in play or not.
+    seen = _from_zero(in_play.cumsum(0))  # (N + 1,)
+    out = (matched.hits | matched.ignored) & in_play.index_select(0, matched.position)
+    change = _from_zero((matched.hits.int() - out.int()).flatten().cumsum(0))  # (T * n + 1,)
+    # Both counts run on across classes and settings: take off what they had where the class starts.
+    classes = torch.arange(num_classes, device=row.device)
+    label = setting % num_classes
+    first_row = torch.searchsorted(matched.label, classes)[label] + (setting // num_classes) * num_rows
+    up_to = matched.position.index_select(0, row) + 1
+    ranked = seen.index_select(0, up_to) - seen.index_select(0, ranking.first)[label]
+    return ranked + change.index_select(0, position + 1) - change.index_select(0, first_row)
+
+
+def _from_zero(cumulative: Tensor) -> Tensor:
+    return torch.cat([cumulative.new_zeros(1), cumulative])
+
+
+def _best_from(level: Tensor, values: Tensor, setting: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """For each recall point the largest value among the true positives that reach it, ``(T, C, R)``; 0 if there is none.
+
+    Scores fall as recall rises, so that for them the largest is the first.
+    """
+    num_levels = shape[2] + 1  # level 0 reaches no point
+    best = torch.full((shape[0] * shape[1] * num_levels,), -torch.inf, dtype=torch.float64, device=values.device)
+    best = best.scatter_reduce_(0, setting * num_levels + level, values, "amax").view(*shape[:2], num_levels)
+    best = best[..., 1:].flip(-1).cummax(-1).values.flip(-1)
+    return torch.where(best == -torch.inf, 0.0, best)

@@ -1,0 +1,83 @@
+"""The few pairs of detection and target that could ever be a match."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from detmetrics.ops.boxes import box_overlap, interval_intersection
+from detmetrics.ops.ragged import ranges
+
+BYTES_PER_PAIR = 96  # the largest sum of temporaries alive at once in find_overlaps, for one pair
+PAIR_BUDGET = 64 << 20  # bytes
+
+
+class Overlaps(NamedTuple):
+    """Pairs of detection and target above a floor, by target, then by detection."""
+
+    detection: Tensor  # (E,) int64, index of the detection
+    target: Tensor  # (E,) int64, index of the target
+    iou: Tensor  # (E,) float64
+
+
+def find_overlaps(
+    detections: Tensor,
+    targets: Tensor,
+    iscrowd: Tensor,
+    first: Tensor,
+    count: Tensor,
+    floor: float,
+    byte_budget: int = PAIR_BUDGET,
+) -> Overlaps:
+    """The overlaps of at least ``floor``, and above 0, between each target and its own range of detections.
+
+    Args:
+        detections: ``(N, 4)`` float64 xywh boxes, sorted so that the candidates of a target are neighbours.
+        targets: ``(M, 4)`` float64 xywh boxes.
+        iscrowd: ``(M,)`` bool.
+        first: ``(M,)`` int64, the first candidate of each target.
+        count: ``(M,)`` int64, the number of its candidates.
+        floor: The smallest overlap that is kept, in [0, 1].
+        byte_budget: Bytes that temporaries may take; a target with all its candidates is never divided.
+
+    Returns:
+        The overlaps, ordered by target, then detection.
+    """
+    pairs_per_chunk = max(byte_budget // BYTES_PER_PAIR, 1)
+    ends = count.cumsum(0)
+    total = int(ends[-1]) if len(ends) else 0
+    cuts = [0, len(targets)]
+    if total > pairs_per_chunk:
+        marks = torch.arange(pairs_per_chunk, total, pairs_per_chunk, device=ends.device)
+        cuts[1:1] = (torch.searchsorted(ends, marks, right=True)).unique().tolist()
+    found = [
+        _overlaps_of_chunk(detections, targets, iscrowd, first, count, floor, lo, hi)
+        for lo, hi in zip(cuts, cuts[1:], strict=False)
+        if lo < hi
+    ]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        index = torch.empty(0, dtype=torch.int64, device=detections.device)
+        return Overlaps(index, index, torch.empty(0, dtype=torch.float64, device=detections.device))
+    return Overlaps(*map(torch.cat, zip(*found, strict=True)))
+
+
+def _overlaps_of_chunk(
+    detections: Tensor, targets: Tensor, iscrowd: Tensor, first: Tensor, count: Tensor, floor: float, lo: int, hi: int
+) -> Overlaps:
+    first, count = first[lo:hi], count[lo:hi]
+    total = int(count.sum())
+    target = torch.repeat_interleave(torch.arange(lo, hi, device=count.device), count, output_size=total)  # (P,)
+    detection = ranges(first, count, total)  # (P,)
+    # Most pairs are side by side: their x extents tell, before anything else is fetched.
+    x, width = detections[:, 0].contiguous(), detections[:, 2].contiguous()
+    tx, twidth = targets[:, 0].contiguous(), targets[:, 2].contiguous()
+    meet = interval_intersection(x[detection], width[detection], tx[target], twidth[target]) > 0
+    kept = meet.nonzero().squeeze(1)
+    detection, target = detection.index_select(0, kept), target.index_select(0, kept)
+    iou = box_overlap(detections.index_select(0, detection), targets.index_select(0, target), iscrowd[target])
+    kept = ((iou >= floor) & (iou > 0)).nonzero().squeeze(1)
+    return Overlaps(detection.index_select(0, kept), target.index_select(0, kept), iou.index_select(0, kept))

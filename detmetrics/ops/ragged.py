@@ -1,0 +1,92 @@
+"""Rows in runs: sorting them, finding where runs start, and walking ranges of different lengths at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def descending_key(values: Tensor) -> Tensor:
+    """Integers that sort ascending as ``values`` sort descending.
+
+    Args:
+        values: ``(N,)`` float64, no NaN.
+
+    Returns:
+        ``(N,)`` int64. Equal values have equal keys; -0.0 counts as 0.0. Integer keys sort several times faster than
+        floats, on a CPU by radix.
+
+    Example:
+        >>> descending_key(torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)).argsort().tolist()
+        [2, 0, 1]
+    """
+    bits = (values + 0.0).view(torch.int64)
+    # The bits of negative floats grow as the values fall: flip all but the sign. Then ~ turns the order around.
+    return ~(bits ^ ((bits >> 63) & torch.iinfo(torch.int64).max))
+
+
+def lexsort(*keys: Tensor) -> Tensor:
+    """The stable order of rows by several keys, the first key deciding first.
+
+    Args:
+        keys: ``(N,)`` int64 each, the most significant first.
+
+    Returns:
+        ``(N,)`` int64 indices of the rows in ascending order.
+
+    Example:
+        >>> lexsort(torch.tensor([1, 0, 1, 0]), torch.tensor([5, 7, 4, 7])).tolist()
+        [1, 3, 2, 0]
+    """
+    *rest, last = keys
+    order = last.sort(stable=True).indices
+    for key in reversed(rest):
+        order = order.index_select(0, key.index_select(0, order).sort(stable=True).indices)
+    return order
+
+
+def exclusive_cumsum(counts: Tensor) -> Tensor:
+    """Where each run starts when runs of these lengths follow one another, ``(G,)`` int64."""
+    return counts.cumsum(0) - counts
+
+
+def owners(counts: Tensor, total: int) -> Tensor:
+    """The run that each row belongs to, ``(total,)`` int64; ``total`` is the sum of ``counts`` ``(G,)``."""
+    runs = torch.arange(len(counts), device=counts.device)
+    return torch.repeat_interleave(runs, counts, output_size=total)
+
+
+def ranges(start: Tensor, counts: Tensor, total: int) -> Tensor:
+    """The integers of the ranges ``[start, start + count)``, one range after the other.
+
+    Args:
+        start: ``(G,)`` int64.
+        counts: ``(G,)`` int64, not negative.
+        total: The sum of ``counts``, known to the host.
+
+    Returns:
+        ``(total,)`` int64.
+
+    Example:
+        >>> ranges(torch.tensor([7, 0]), torch.tensor([2, 3]), 5).tolist()
+        [7, 8, 0, 1, 2]
+    """
+    shift = torch.repeat_interleave(start - exclusive_cumsum(counts), counts, output_size=total)
+    return shift + torch.arange(total, device=counts.device)
+
+
+def run_starts(*keys: Tensor) -> Tensor:
+    """Whether a row differs in any key from the row before it, ``(N,)`` bool; the first row does."""
+    starts = torch.zeros_like(keys[0], dtype=torch.bool)
+    starts[:1] = True
+    for key in keys:
+        starts[1:] |= key[1:] != key[:-1]
+    return starts
+
+
+def rank_in_run(starts: Tensor) -> Tensor:
+    """How many rows of the same run come before a row, ``(N,)`` int64, from the marks of :func:`run_starts`."""
+    if not len(starts):
+        return torch.zeros_like(starts, dtype=torch.int64)
+    position = torch.arange(len(starts), device=starts.device)
+    return position - torch.where(starts, position, 0).cummax(0).values
