@@ -157,6 +157,14 @@ def check_image_ids(target: Sequence[Mapping[str, Any]]) -> list[int] | list[Ten
     return ids
 
 
+def check_keys(keys: Tensor, missing: int) -> None:
+    """Raise if an image's id (B,) is negative, unless it is ``missing``; reads the device."""
+    negative = (keys < 0) & (keys != missing)
+    if bool(negative.any()):
+        image = int(negative.nonzero()[0])
+        raise ValueError(f"target[{image}]['image_id']: expected a non-negative int, got {int(keys[image])}")
+
+
 def _listed(name: str, values: Any, expected: str) -> list[Any]:
     if isinstance(values, Tensor):
         values = values.tolist()

@@ -76,7 +76,7 @@ class Metric(torchmetrics.Metric):
 
     def num_rows(self, name: str) -> int:
         """How many rows a state has; known to the host without reading the device."""
-        return sum(map(len, getattr(self, self._state_name(name))))
+        return sum(chunk.shape[0] for chunk in getattr(self, self._state_name(name)))
 
     def totals(self, name: str) -> Tensor:
         """The totals of a state, int64."""
@@ -148,7 +148,7 @@ class Metric(torchmetrics.Metric):
             if isinstance(mine, Tensor):
                 setattr(self, state, mine + value)
             elif len(value):
-                start = sum(map(len, mine))
+                start = sum(chunk.shape[0] for chunk in mine)
                 chunks = value if isinstance(value, list) else [value]
                 setattr(self, state, mine + [self._renumbered(state, chunk, start, 1) for chunk in chunks])
         self._computed = None

@@ -9,14 +9,7 @@ import torch
 from torch import Tensor
 
 from detmetrics import checks
-from detmetrics.detection.instances import (
-    DETECTION_COLUMNS,
-    IMAGE_COLUMNS,
-    TARGET_COLUMNS,
-    Instances,
-    pack,
-    raise_invalid,
-)
+from detmetrics.detection.instances import DETECTION_COLUMNS, IMAGE_COLUMNS, TARGET_COLUMNS, Instances, pack
 from detmetrics.detection.table import WIDTHS, Rows, Table, merge_classes, read, settle
 from detmetrics.metric import Metric
 from detmetrics.ops.boxes import BOX_FORMATS
@@ -78,9 +71,9 @@ class DetectionMetric(Metric):
             ValueError: if a batch does not fit; nothing is changed. On a GPU, values (not finite, negative sizes) are
                 found later, and every ``compute()`` raises until ``reset()``.
         """
-        batch = pack(preds, target, self.box_format, self.device)
-        if not checks.defers_value_checks(self.device):
-            raise_invalid(batch, preds, target)
+        check_values = not checks.defers_value_checks(self.device)
+        batch = pack(preds, target, self.box_format, self.device, check_values)
+        if check_values:
             self._check_labels(batch.detections[:, 5], batch.targets[:, 5])
         for name, rows in batch._asdict().items():
             self.append(f"waiting_{name}", rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,11 +12,13 @@ from torch import Tensor
 from detmetrics import checks
 from detmetrics.ops.boxes import to_xywh
 
+Items = Sequence[Mapping[str, Any]]
+
 CROWD, IGNORE = 1, 2  # bits of a target's flags
-DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)  # of scores; integers count as float64
+SCORE_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)  # integers count as float64
 NO_KEY = torch.iinfo(torch.int64).min
 
-IMAGE_COLUMNS = 4  # key or NO_KEY, number of detections, number of targets, index into DTYPES
+IMAGE_COLUMNS = 4  # key or NO_KEY, number of detections, number of targets, index into SCORE_DTYPES
 DETECTION_COLUMNS = 6  # x, y, width, height, score as float64 bits; label
 TARGET_COLUMNS = 7  # x, y, width, height, area as float64 bits; label, flags
 
@@ -28,8 +31,8 @@ class Instances(NamedTuple):
     targets: Tensor  # (M, TARGET_COLUMNS)
 
 
-class ValueErrors(NamedTuple):
-    """A check of values: the key, what was expected, and the rows that fail."""
+class ValueCheck(NamedTuple):
+    """What is expected of the values of a key, and the rows that fail."""
 
     side: str  # "preds" or "target"
     key: str
@@ -37,10 +40,8 @@ class ValueErrors(NamedTuple):
     failing: Tensor  # (rows,) bool
 
 
-def pack(
-    preds: Sequence[Mapping[str, Any]], target: Sequence[Mapping[str, Any]], box_format: str, device: torch.device
-) -> Instances:
-    """Check and copy a batch. Reads nothing back from the device; values are checked by :func:`find_invalid`.
+def pack(preds: Items, target: Items, box_format: str, device: torch.device, check_values: bool) -> Instances:
+    """Check and copy a batch.
 
     Args:
         preds: A dict an image with ``boxes`` (N, 4), ``scores`` (N,), ``labels`` (N,).
@@ -48,109 +49,139 @@ def pack(
             ``area`` (M,) and ``image_id``.
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``; ``tv_tensors.BoundingBoxes`` carry their own.
         device: Where the rows go, and where the inputs must be.
+        check_values: Whether to check values now. If not, nothing is read back from the device.
 
     Returns:
         The batch; a copy, so that the caller may change the inputs afterwards.
 
     Raises:
-        ValueError: if a key is missing, or a shape, dtype, length or device does not fit.
+        ValueError: if a key is missing, or a shape, dtype, length, device or value does not fit.
     """
     checks.check_lists(preds, target)
-    detections = _Side("preds", preds, ("scores", "labels"), device)
-    targets = _Side("target", target, ("labels",), device)
-    for key in ("iscrowd", "ignore", "area"):
-        targets.collect_optional(key)
-    dtypes = [DTYPES.index(scores.dtype) if scores.dtype in DTYPES else 0 for scores in detections.columns["scores"]]
-    images = [_keys(target, device), detections.counts, targets.counts, dtypes]
-    return Instances(
-        torch.stack([torch.as_tensor(column, dtype=torch.int64, device=device) for column in images], dim=1),
-        _detection_rows(detections, box_format),
-        _target_rows(targets, box_format),
+    detections = _join_side("preds", preds, ("boxes", "scores", "labels"), device)
+    targets = _join_side("target", target, ("boxes", "labels"), device)
+    boxes, target_boxes = (_boxes_of(side, box_format) for side in (detections, targets))
+    scores = detections.columns["scores"].double()
+    area = _optional(targets, "area", target_boxes[1].prod(dim=1))
+    flags = [(_optional(targets, key, None) != 0) * flag for key, flag in (("iscrowd", CROWD), ("ignore", IGNORE))]
+    batch = Instances(
+        _image_rows(detections, targets),
+        _rows(*boxes, scores, detections.columns["labels"]),
+        _rows(*target_boxes, area, targets.columns["labels"], flags[0] + flags[1]),
     )
+    if check_values:
+        spans = [(x, -math.inf) for x in (boxes[0], target_boxes[0], scores)]
+        spans += [(x, 0.0) for x in (boxes[1], target_boxes[1], area)]
+        if not all(_spans(values, low) for values, low in spans):
+            _raise_invalid(batch, preds, target)
+        checks.check_keys(batch.images[:, 0], NO_KEY)
+    return batch
 
 
-def find_invalid(batch: Instances) -> list[ValueErrors]:
+def find_invalid(batch: Instances) -> list[ValueCheck]:
     """Every check of values, with the rows that fail it; reads nothing back from the device."""
     detections, targets = batch.detections.view(torch.float64), batch.targets.view(torch.float64)
-    found = [ValueErrors("preds", "scores", "finite scores", ~detections[:, 4].isfinite())]
+    found = [ValueCheck("preds", "scores", "finite scores", ~detections[:, 4].isfinite())]
     for side, rows in (("preds", detections), ("target", targets)):
-        found.append(ValueErrors(side, "boxes", "finite coordinates", ~rows[:, :4].isfinite().all(dim=1)))
-        found.append(ValueErrors(side, "boxes", "width and height of 0 or more", (rows[:, 2:4] < 0).any(dim=1)))
+        found.append(ValueCheck(side, "boxes", "finite coordinates", ~rows[:, :4].isfinite().all(dim=1)))
+        found.append(ValueCheck(side, "boxes", "width and height of 0 or more", (rows[:, 2:4] < 0).any(dim=1)))
     area = targets[:, 4]
-    found.append(ValueErrors("target", "area", "finite areas of 0 or more", ~(area.isfinite() & (area >= 0))))
+    found.append(ValueCheck("target", "area", "finite areas of 0 or more", ~(area.isfinite() & (area >= 0))))
     return found
 
 
-def raise_invalid(batch: Instances, preds: Sequence[Mapping[str, Any]], target: Sequence[Mapping[str, Any]]) -> None:
-    """Raise a ``ValueError`` for the first value that fails a check; reads the device."""
+def _spans(values: Tensor, low: float) -> bool:
+    """Whether all values are finite and at least ``low``, in one pass, through which NaN comes."""
+    if not values.numel():
+        return True
+    least, most = (extreme.item() for extreme in values.aminmax())
+    return low <= least and -math.inf < least and most < math.inf
+
+
+def _raise_invalid(batch: Instances, preds: Items, target: Items) -> None:
+    """Raise a ``ValueError`` for the first value that fails a check."""
     for check in find_invalid(batch):
         if bool(check.failing.any()):
-            inputs = preds if check.side == "preds" else target
+            items, column = (preds, 1) if check.side == "preds" else (target, 2)
+            ends = batch.images[:, column].cumsum(0)
             row = int(check.failing.nonzero()[0])
-            image, row = _locate(row, batch.images[:, 1 if check.side == "preds" else 2].tolist())
-            got = inputs[image][check.key][row].tolist()
+            image = int(torch.searchsorted(ends, row, right=True))
+            row -= int(ends[image] - batch.images[image, column])
+            got = items[image][check.key][row].tolist()
             raise ValueError(f"{check.side}[{image}][{check.key!r}]: expected {check.expected}, got {got} in row {row}")
-    keys = batch.images[:, 0]
-    negative = (keys < 0) & (keys != NO_KEY)
-    if bool(negative.any()):
-        image = int(negative.nonzero()[0])
-        raise ValueError(f"target[{image}]['image_id']: expected a non-negative int, got {int(keys[image])}")
 
 
-def _locate(row: int, counts: list[int]) -> tuple[int, int]:
-    for image, count in enumerate(counts):
-        if row < count:
-            return image, row
-        row -= count
-    raise IndexError(row)
+class _Side(NamedTuple):
+    """The tensors of one side of a batch, those of all images joined."""
+
+    name: str
+    items: Items
+    counts: list[int]  # boxes of each image
+    tensors: dict[str, list[Tensor]]  # by key, one an image
+    columns: dict[str, Tensor]  # by key, (sum(counts), ...)
 
 
-class _Side:
-    """The tensors of one side of a batch, one a box in each image, checked against one another."""
+def _join_side(name: str, items: Items, keys: Sequence[str], device: torch.device) -> _Side:
+    """Join the tensors of all images, which shows whether they fit together.
 
-    def __init__(
-        self, name: str, items: Sequence[Mapping[str, Any]], keys: Sequence[str], device: torch.device
-    ) -> None:
-        self.name, self.items, self.device = name, items, device
-        self.boxes: list[Tensor] = []
-        self.counts: list[int] = []
-        self.columns: dict[str, list[Tensor]] = {key: [] for key in keys}
-        for i, item in enumerate(items):
-            where = f"{name}[{i}]"
-            boxes = checks.check_tensor(where, item, "boxes")
-            count = checks.check_boxes(where, boxes, device)
-            for key in keys:
-                values = checks.check_tensor(where, item, key)
-                checks.check_vector(where, key, values, count, device, integer=key == "labels")
-                self.columns[key].append(values)
-            self.boxes.append(boxes)
-            self.counts.append(count)
-        self.total = sum(self.counts)
+    Only when something is odd is each image looked at: to say what is wrong with it, or to leave out empty tensors of
+    another shape, which detectors produce for images without boxes.
+    """
+    try:
+        tensors = {key: [item[key] for item in items] for key in keys}
+        counts = [x.shape[0] for x in tensors["boxes"]]
+        columns = {key: torch.cat(values) for key, values in tensors.items()}
+        fits = all(_fits(key, columns[key], tensors[key], counts, device) for key in keys)
+    except (KeyError, TypeError, AttributeError, IndexError, RuntimeError, ValueError):
+        fits = False
+    if not fits:
+        tensors, counts = _examine(name, items, keys, device)
+        columns = {key: torch.cat(values) for key, values in tensors.items()}
+    return _Side(name, items, counts, tensors, columns)
 
-    def collect_optional(self, key: str) -> None:
-        """Take a key that images may have; those without one get an empty tensor."""
-        if not any(key in item for item in self.items):
-            return
-        self.columns[key] = []
-        for i, item in enumerate(self.items):
-            values = item[key] if item.get(key) is not None else None
-            if values is None:
-                values = torch.empty(0, device=self.device)
-            else:
-                values = checks.check_tensor(f"{self.name}[{i}]", item, key)
-                checks.check_vector(f"{self.name}[{i}]", key, values, self.counts[i], self.device)
-            self.columns[key].append(values)
 
-    def cat(self, key: str) -> Tensor:
-        """The values of a key for all boxes of the batch, (total,)."""
-        return _cat(self.columns[key], self.device)
+def _fits(key: str, column: Tensor, tensors: list[Tensor], counts: list[int], device: torch.device) -> bool:
+    shape = (sum(counts), 4) if key == "boxes" else (sum(counts),)
+    integral = not (column.is_floating_point() or column.dtype == torch.bool)
+    return (
+        column.shape == shape
+        and column.device.type == device.type
+        and not column.is_complex()
+        and (integral or key != "labels")
+        and (key == "boxes" or [x.shape[0] for x in tensors] == counts)
+    )
 
-    def xywh(self, box_format: str) -> Tensor:
-        """The boxes of the batch, (total, 4) float64 xywh."""
-        formats = {_format_of(boxes, box_format) for boxes in self.boxes}
-        if len(formats) > 1:
-            return _cat([to_xywh(boxes, _format_of(boxes, box_format)) for boxes in self.boxes], self.device, 4)
-        return to_xywh(_cat(self.boxes, self.device, 4), *formats or (box_format,))
+
+def _examine(name: str, items: Items, keys: Sequence[str], device: torch.device) -> tuple[dict[str, list[Tensor]], list[int]]:
+    """Check image by image. If all is well, the tensors with empty ones of one shape, and the number of boxes of each."""
+    empty = {
+        "boxes": torch.empty((0, 4), device=device),
+        "scores": torch.empty(0, device=device),
+        "labels": torch.empty(0, dtype=torch.int64, device=device),
+    }
+    tensors: dict[str, list[Tensor]] = {key: [] for key in keys}
+    counts = []
+    for i, item in enumerate(items):
+        where = f"{name}[{i}]"
+        counts.append(checks.check_boxes(where, checks.check_tensor(where, item, "boxes"), device))
+        for key in keys:
+            values = checks.check_tensor(where, item, key)
+            if key != "boxes":
+                checks.check_vector(where, key, values, counts[-1], device, integer=key == "labels")
+            tensors[key].append(values if counts[-1] else empty[key])
+    if not items:
+        tensors = {key: [empty[key]] for key in keys}
+    return tensors, counts
+
+
+def _boxes_of(side: _Side, box_format: str) -> tuple[Tensor, Tensor]:
+    """Corners (x, y) and sizes (width, height), ``(total, 2)`` float64 each."""
+    formats = [_format_of(boxes, box_format) for boxes in side.tensors["boxes"]]
+    if len(set(formats)) == 1:
+        return to_xywh(side.columns["boxes"], formats[0])
+    parts = [to_xywh(boxes, own) for boxes, own in zip(side.tensors["boxes"], formats, strict=True)]
+    corners, sizes = zip(*parts, strict=True)
+    return torch.cat(corners), torch.cat(sizes)
 
 
 def _format_of(boxes: Tensor, box_format: str) -> str:
@@ -160,52 +191,42 @@ def _format_of(boxes: Tensor, box_format: str) -> str:
     return box_format if own is None else str(own.value).lower()
 
 
-def _cat(tensors: list[Tensor], device: torch.device, *trailing: int) -> Tensor:
-    filled = [x.detach() for x in tensors if x.numel()]
-    return torch.cat(filled) if filled else torch.empty((0, *trailing), device=device)
+def _optional(side: _Side, key: str, default: Tensor | None) -> Tensor:
+    """The values of a key that images may have, ``(total,)`` float64; ``default``, or 0, where an image has none."""
+    total, device = side.columns["boxes"].shape[0], side.columns["boxes"].device
+    if default is None:
+        default = torch.zeros(total, dtype=torch.float64, device=device)
+    values = [item.get(key) for item in side.items]
+    present = [i for i, x in enumerate(values) if x is not None]
+    if not present:
+        return default
+    filled = [own if x is None else x for x, own in zip(values, default.split(side.counts), strict=True)]
+    try:
+        column = torch.cat(filled)
+        fits = _fits(key, column, filled, side.counts, device)
+    except (TypeError, AttributeError, IndexError, RuntimeError):
+        fits = False
+    if not fits:
+        for i in present:
+            where = f"{side.name}[{i}]"
+            checks.check_vector(where, key, checks.check_tensor(where, side.items[i], key), side.counts[i], device)
+        column = torch.cat([x.flatten() for x in filled])
+    return column.double()
 
 
-def _keys(target: Sequence[Mapping[str, Any]], device: torch.device) -> Any:
-    ids = checks.check_image_ids(target)
-    if ids is None:
-        return [NO_KEY] * len(target)
-    if any(isinstance(value, Tensor) for value in ids):
-        return torch.stack([torch.as_tensor(value, dtype=torch.int64, device=device).reshape(()) for value in ids])
-    return ids
-
-
-def _detection_rows(side: _Side, box_format: str) -> Tensor:
-    rows = torch.empty((side.total, DETECTION_COLUMNS), dtype=torch.int64, device=side.device)
-    reals = rows.view(torch.float64)
-    reals[:, :4] = side.xywh(box_format)
-    reals[:, 4] = side.cat("scores")
-    rows[:, 5] = side.cat("labels")
+def _image_rows(detections: _Side, targets: _Side) -> Tensor:
+    dtypes = [SCORE_DTYPES.index(x.dtype) if x.dtype in SCORE_DTYPES else 0 for x in detections.tensors["scores"]]
+    ids, device = checks.check_image_ids(targets.items), targets.columns["boxes"].device
+    keys = [NO_KEY] * len(targets.items) if ids is None or any(isinstance(x, Tensor) for x in ids) else ids
+    columns = torch.tensor([keys, detections.counts, targets.counts, dtypes[: len(keys)]], dtype=torch.int64)
+    rows = columns.T.to(device, non_blocking=True)
+    if ids is not None and keys is not ids:
+        given = torch.stack([torch.as_tensor(x, dtype=torch.int64, device=device).reshape(()) for x in ids])
+        rows = torch.cat([given[:, None], rows[:, 1:]], dim=1)
     return rows
 
 
-def _target_rows(side: _Side, box_format: str) -> Tensor:
-    rows = torch.empty((side.total, TARGET_COLUMNS), dtype=torch.int64, device=side.device)
-    reals = rows.view(torch.float64)
-    boxes = side.xywh(box_format)
-    reals[:, :4] = boxes
-    reals[:, 4] = boxes[:, 2] * boxes[:, 3]
-    rows[:, 5] = side.cat("labels")
-    rows[:, 6] = 0
-    _fill_optional(side, "area", reals[:, 4])
-    for key, flag in (("iscrowd", CROWD), ("ignore", IGNORE)):
-        flagged = torch.zeros(side.total, dtype=torch.float64, device=side.device)
-        _fill_optional(side, key, flagged)
-        rows[:, 6] += (flagged != 0) * flag
-    return rows
-
-
-def _fill_optional(side: _Side, key: str, column: Tensor) -> None:
-    """Write the values of an optional key over ``column`` (total,), where an image has them."""
-    if key not in side.columns:
-        return
-    if all(values.numel() == count for values, count in zip(side.columns[key], side.counts, strict=True)):
-        column.copy_(side.cat(key))
-        return
-    for part, values in zip(column.split(side.counts), side.columns[key], strict=True):
-        if values.numel():
-            part.copy_(values)
+def _rows(corner: Tensor, size: Tensor, value: Tensor, *integers: Tensor) -> Tensor:
+    """Rows of int64: the bits of the floats, then the integers."""
+    floats = [x.view(torch.int64).view(len(x), -1) for x in (corner, size, value)]
+    return torch.cat([*floats, *(x.to(torch.int64)[:, None] for x in integers)], dim=1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,12 +19,20 @@ AreaRange = tuple[float, float]
 
 
 class Matches(NamedTuple):
-    """The overlaps that are a match under any setting; for one setting a detection occurs at most once."""
+    """The overlaps that are a match under any setting; for one setting a detection occurs at most once.
+
+    Setting ``a * T + t`` (area range a, threshold t) is bit ``setting % BITS`` of word ``setting // BITS``.
+    """
 
     detection: Tensor  # (n,) int64, index into the table's detections
     target: Tensor  # (n,) int64, index into its targets
-    hits: Tensor  # (A, T, n) bool, a match with a counted target
-    ignored: Tensor  # (A, T, n) bool, a match with a crowd, an ignored target or one outside the area range
+    hits: Tensor  # (W, n) int64 words: a match with a counted target
+    ignored: Tensor  # (W, n) int64 words: a match with a crowd, an ignored target or one outside the area range
+
+
+def select_bits(words: Tensor, settings: Iterable[int]) -> Tensor:
+    """The bits of some settings, ``(settings, n)`` bool, from words ``(W, n)``."""
+    return torch.stack([words[s // BITS] & (1 << s % BITS) != 0 for s in settings])
 
 
 def within(areas: Tensor, area_range: AreaRange) -> Tensor:
@@ -51,19 +60,24 @@ def match(table: Table, iou_thresholds: Sequence[float], area_ranges: Sequence[A
 
     Source: pycocotools ``COCOeval.evaluateImg``.
     """
-    counts = counted_targets(table, area_ranges)
-    settled = [
-        torch.cat([_match_word(table, part, counted) for counted in counts.split(BITS // len(part))], dim=1)
-        for part in _chunks(iou_thresholds, BITS)
-    ]
-    hits, ignored = torch.cat(settled, dim=2)  # (A, T, E) each
-    kept = (hits | ignored).flatten(0, 1).any(0).nonzero().squeeze(1)
-    return Matches(
-        table.overlap_detection.index_select(0, kept),
-        table.overlap_target.index_select(0, kept),
-        hits.index_select(2, kept),
-        ignored.index_select(2, kept),
-    )
+    detection, target = table.overlap_detection, table.overlap_target
+    crowd = (table.target_flags & CROWD != 0).index_select(0, target)
+    passes = [table.iou >= min(threshold, 1 - 1e-10) for threshold in iou_thresholds]  # T of (E,)
+    counts = [counted.index_select(0, target) for counted in counted_targets(table, area_ranges)]  # A of (E,)
+    settings = list(itertools.product(counts, passes))
+    hits, ignored = [], []
+    for start in range(0, len(settings), BITS):
+        counted, suffices = torch.zeros((2, len(detection)), dtype=torch.int64, device=detection.device)
+        for bit, (count, passed) in enumerate(settings[start : start + BITS]):
+            suffices |= passed.long() << bit
+            counted |= (passed & count).long() << bit
+        taken = greedy_match(detection, target, table.iou, counted, suffices & ~counted, crowd)
+        hits.append(taken & counted)
+        ignored.append(taken & ~counted)
+    words = torch.stack([*hits, *ignored])  # (2 W, E)
+    kept = (words != 0).any(0).nonzero().squeeze(1)
+    words = words.index_select(1, kept).view(2, len(hits), -1)
+    return Matches(detection.index_select(0, kept), target.index_select(0, kept), *words)
 
 
 class Ranked(NamedTuple):
@@ -75,18 +89,42 @@ class Ranked(NamedTuple):
     matched_rank: Tensor  # (n,) int64, rank of the matched detections
     position: Tensor  # (n,) int64, index of the matched detections into the ranking
     label: Tensor  # (n,) int64, index of their class
-    hits: Tensor  # (A, T, n) bool
-    ignored: Tensor  # (A, T, n) bool
+    scores: Tensor  # (n,) float64, their scores
+    hits: Tensor  # (W, n) int64 words
+    ignored: Tensor  # (W, n) int64 words
 
-    def limited(self, limit: int) -> Callable[[int], Matched]:
-        """The matches in an area range among the best ``limit`` detections of an image and class.
+    def limited(self, limit: int) -> Ranked:
+        """The matches among the best ``limit`` detections of an image and class.
 
         Nothing needs to be matched anew: what the first detections take does not depend on those below.
         """
         kept = (self.matched_rank < limit).nonzero().squeeze(1)
-        position, label = self.position.index_select(0, kept), self.label.index_select(0, kept)
-        hits, ignored = self.hits.index_select(2, kept), self.ignored.index_select(2, kept)
-        return lambda area: Matched(position, label, hits[area], ignored[area])
+        return self._replace(
+            matched_rank=self.matched_rank.index_select(0, kept),
+            position=self.position.index_select(0, kept),
+            label=self.label.index_select(0, kept),
+            scores=self.scores.index_select(0, kept),
+            hits=self.hits.index_select(1, kept),
+            ignored=self.ignored.index_select(1, kept),
+        )
+
+    def matched(self, settings: Sequence[int], in_play: Tensor) -> Matched:
+        """The matches that matter under some settings, where ``in_play`` (N,) says which detections take part."""
+        masks = [0] * len(self.hits)
+        for setting in settings:
+            masks[setting // BITS] |= 1 << setting % BITS
+        mask = torch.tensor(masks, device=self.hits.device)[:, None]
+        playing = in_play.index_select(0, self.position)
+        kept = ((self.hits & mask) != 0) | (((self.ignored & mask) != 0) & playing)
+        kept = kept.any(0).nonzero().squeeze(1)
+        return Matched(
+            self.position.index_select(0, kept),
+            self.label.index_select(0, kept),
+            self.scores.index_select(0, kept),
+            playing.index_select(0, kept),
+            select_bits(self.hits.index_select(1, kept), settings),
+            select_bits(self.ignored.index_select(1, kept), settings),
+        )
 
 
 def rank(table: Table, classes: Tensor, matches: Matches) -> Ranked:
@@ -100,9 +138,9 @@ def rank(table: Table, classes: Tensor, matches: Matches) -> Ranked:
     order = lexsort(table.labels, descending_key(table.scores))  # stable, and the table is in canonical order
     labels = table.labels.index_select(0, order)
     first = torch.searchsorted(labels, classes)
-    ranking = Ranking(
-        table.scores.index_select(0, order), first, torch.searchsorted(labels, classes, right=True) - first
-    )
+    is_present = torch.searchsorted(labels, classes, right=True) > first
+    padded = torch.cat([order, order.new_zeros(1)])  # a last class without detections starts behind the end
+    best_score = torch.where(is_present, table.scores[padded[first]] if len(order) else 0.0, 0.0)
     in_image = rank_in_run(run_starts(table.image, table.labels))  # the table goes by image, label, score
     position = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
     by_position = position.index_select(0, matches.detection).sort(stable=True)
@@ -110,12 +148,13 @@ def rank(table: Table, classes: Tensor, matches: Matches) -> Ranked:
     return Ranked(
         order=order,
         rank=in_image.index_select(0, order),
-        ranking=ranking,
+        ranking=Ranking(first, best_score),
         matched_rank=in_image.index_select(0, detection),
         position=by_position.values,
         label=torch.searchsorted(classes, table.labels.index_select(0, detection)),
-        hits=matches.hits.index_select(2, by_position.indices),
-        ignored=matches.ignored.index_select(2, by_position.indices),
+        scores=table.scores.index_select(0, detection),
+        hits=matches.hits.index_select(1, by_position.indices),
+        ignored=matches.ignored.index_select(1, by_position.indices),
     )
 
 
@@ -124,24 +163,3 @@ def count_targets(table: Table, classes: Tensor, area_ranges: Sequence[AreaRange
     label = torch.searchsorted(classes, table.target_labels)
     counted = counted_targets(table, area_ranges)
     return torch.stack([torch.bincount(label[part], minlength=len(classes)) for part in counted])
-
-
-def _match_word(table: Table, iou_thresholds: Sequence[float], counts: Tensor) -> Tensor:
-    """The matches of the settings that fit into one word: hits, then ignored matches ``(2, A, T, E)`` bool."""
-    passes = torch.zeros_like(table.overlap_detection)
-    for bit, threshold in enumerate(iou_thresholds):
-        passes |= (table.iou >= min(threshold, 1 - 1e-10)).long() << bit
-    counts = counts.index_select(1, table.overlap_target)  # (A, E)
-    shift = torch.arange(len(counts), device=passes.device)[:, None] * len(iou_thresholds)  # (A, 1)
-    words = passes << shift  # (A, E)
-    counted = torch.where(counts, words, 0).sum(0)  # the bits of the areas do not meet: the sum is their OR
-    crowd = (table.target_flags & CROWD != 0).index_select(0, table.overlap_target)
-    taken = greedy_match(
-        table.overlap_detection, table.overlap_target, table.iou, counted, words.sum(0) & ~counted, crowd
-    )
-    setting = shift[:, :, None] + torch.arange(len(iou_thresholds), device=passes.device)[:, None]  # (A, T, 1)
-    return torch.stack([(taken & part) >> setting & 1 for part in (counted, ~counted)]).bool()
-
-
-def _chunks(items: Sequence[float], size: int) -> list[Sequence[float]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]

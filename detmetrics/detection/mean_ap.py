@@ -169,20 +169,22 @@ class MeanAveragePrecision(DetectionMetric):
         points = torch.tensor(self.rec_thresholds, dtype=torch.float64, device=self.device)
         in_area = [within(table.areas, area_range).index_select(0, ranked.order) for area_range in areas]  # (N,) each
 
+        num_thresholds = len(self.iou_thresholds)
+        settings = [range(a * num_thresholds, (a + 1) * num_thresholds) for a in range(len(areas))]
+
         precision, scores, recall = [], [], []
         for limit in self.max_detection_thresholds:
             limited = ranked.limited(limit)
+            in_play = [inside & (ranked.rank < limit) for inside in in_area]
+            matched = [limited.matched(*per_area) for per_area in zip(settings, in_play, strict=True)]
+            recall.append(torch.stack([final_recall(*m) for m in zip(matched, num_targets, strict=True)]))  # (A, T, C)
             if self.extended_summary or limit == self.max_detection_thresholds[-1]:
-                in_play = ranked.rank < limit
                 curves = [
-                    interpolate(ranked.ranking, limited(a), in_area[a] & in_play, num_targets[a], points)
-                    for a in range(len(areas))
+                    interpolate(ranked.ranking, *per_area, points)
+                    for per_area in zip(matched, in_play, num_targets, strict=True)
                 ]
                 precision.append(torch.stack([c.precision for c in curves]))  # (A, T, C, R)
                 scores.append(torch.stack([c.scores for c in curves]))
-                recall.append(torch.stack([c.recall for c in curves]))  # (A, T, C)
-            else:
-                recall.append(torch.stack([final_recall(limited(a), num_targets[a]) for a in range(len(areas))]))
         undefined = self.zero_division
         return Arrays(
             torch.stack(precision).permute(2, 4, 3, 1, 0).nan_to_num(undefined),

@@ -14,7 +14,7 @@ from detmetrics.detection.instances import CROWD, NO_KEY, Instances, find_invali
 from detmetrics.metric import FIRST_ARRIVAL
 from detmetrics.ops.boxes import box_area
 from detmetrics.ops.overlaps import find_overlaps
-from detmetrics.ops.ragged import descending_key, exclusive_cumsum, lexsort, owners, ranges, run_starts
+from detmetrics.ops.ragged import descending_key, exclusive_cumsum, lexsort, owners, rank_in_run, ranges, run_starts
 
 WIDTHS = {"images": 6, "detections": 3, "targets": 3, "overlaps": 2}  # int64 columns of each kind of row
 
@@ -52,31 +52,27 @@ def settle(batch: Instances, num_before: int, pairs: str, floor: float, values_c
     keys, num_detections, num_targets, _ = batch.images.unbind(1)
     arrival = FIRST_ARRIVAL + num_before + torch.arange(len(keys), device=keys.device)
     keys = torch.where(keys == NO_KEY, arrival, keys)
-    device = keys.device
 
     image = torch.cat([owners(num_detections, len(batch.detections)), owners(num_targets, len(batch.targets))])
     label = torch.cat([batch.detections[:, 5], batch.targets[:, 5]])
     # Targets sort after the detections of their group, and among themselves in the order given.
     score_key = descending_key(batch.detections.view(torch.float64)[:, 4])
-    last = torch.full((len(batch.targets),), torch.iinfo(torch.int64).max, device=device)
-    order = lexsort(image, label, torch.cat([score_key, last]))
+    last = score_key.amax() + 1 if len(score_key) else score_key.new_zeros(())
+    order = lexsort(image, label, torch.cat([score_key, last.expand(len(batch.targets))]))
     is_detection = order < len(batch.detections)
-    group = run_starts(*(x.index_select(0, order) for x in ((image, label) if pairs == "same" else (image,))))
-    group = group.cumsum(0) - 1
+    group = (image, label) if pairs == "same" else (image,)
+    starts = run_starts(*(key.index_select(0, order) for key in group))
+    at_detection, at_target = is_detection.nonzero().squeeze(1), (~is_detection).nonzero().squeeze(1)
+    detections = batch.detections.index_select(0, order.index_select(0, at_detection))
+    targets = batch.targets.index_select(0, order.index_select(0, at_target) - len(batch.detections))
+    # All detections of a group stand before its targets: those from the start of the group up to a target are its own.
+    num_above = exclusive_cumsum(is_detection.long())
+    first = num_above.index_select(0, (at_target - rank_in_run(starts).index_select(0, at_target)))
 
-    detections = batch.detections.index_select(0, order[is_detection])
-    targets = batch.targets.index_select(0, order[~is_detection] - len(batch.detections))
-    candidates = torch.bincount(group[is_detection], minlength=len(order))
-    group_of_target = group[~is_detection]
     boxes, target_boxes = (rows.view(torch.float64)[:, :4] for rows in (detections, targets))
-    overlaps = find_overlaps(
-        boxes,
-        target_boxes,
-        targets[:, 6] & CROWD != 0,
-        exclusive_cumsum(candidates).index_select(0, group_of_target),
-        candidates.index_select(0, group_of_target),
-        floor,
-    )
+    iscrowd = targets[:, 6] & CROWD != 0
+    candidates = num_above.index_select(0, at_target) - first
+    overlaps = find_overlaps(boxes, target_boxes, iscrowd, first, candidates, floor)
     target_image = owners(num_targets, len(targets))
     overlap_image = target_image.index_select(0, overlaps.target)
     detection_in_image = overlaps.detection - exclusive_cumsum(num_detections).index_select(0, overlap_image)

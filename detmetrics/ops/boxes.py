@@ -8,26 +8,27 @@ from torch import Tensor
 BOX_FORMATS = ("xyxy", "xywh", "cxcywh")
 
 
-def to_xywh(boxes: Tensor, box_format: str) -> Tensor:
-    """Boxes as corner, width and height in float64.
+def to_xywh(boxes: Tensor, box_format: str) -> tuple[Tensor, Tensor]:
+    """Corners and sizes of boxes in float64.
 
     Args:
         boxes: ``(..., 4)`` pixels, any real dtype; converted to float64 first, then to the format.
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``.
 
     Returns:
-        ``(..., 4)`` float64, a new tensor.
+        The corner (x, y) with the smallest coordinates, and the size (width, height): ``(..., 2)`` float64 each, new.
 
     Example:
-        >>> to_xywh(torch.tensor([1, 2, 4, 8]), "xyxy").tolist()
-        [1.0, 2.0, 3.0, 6.0]
+        >>> to_xywh(torch.tensor([1, 2, 4, 8]), "xyxy")[1].tolist()
+        [3.0, 6.0]
     """
-    first, second = boxes.double().split(2, dim=-1)  # (..., 2) each
+    first = boxes[..., :2].to(torch.float64, copy=True, memory_format=torch.contiguous_format)
+    second = boxes[..., 2:].to(torch.float64, copy=True, memory_format=torch.contiguous_format)
     if box_format == "xyxy":
-        first, second = first, second - first
-    elif box_format == "cxcywh":
-        first, second = first - second / 2, second
-    return torch.cat([first, second], dim=-1)
+        return first, second - first
+    if box_format == "cxcywh":
+        return first - second / 2, second
+    return first, second
 
 
 def box_area(boxes: Tensor) -> Tensor:

@@ -16,11 +16,10 @@ from detmetrics.ops.scores import divide
 
 
 class Ranking(NamedTuple):
-    """N detections of C classes, ranked."""
+    """Where the classes are in a ranking."""
 
-    scores: Tensor  # (N,) float64, descending within a class
-    first: Tensor  # (C,) int64, where each class starts
-    count: Tensor  # (C,) int64, detections of each class
+    first: Tensor  # (C,) int64, index of the best detection of each class
+    best_score: Tensor  # (C,) float64, its score; 0 for a class without detections
 
 
 class Matched(NamedTuple):
@@ -28,6 +27,8 @@ class Matched(NamedTuple):
 
     position: Tensor  # (n,) int64, index into the ranking
     label: Tensor  # (n,) int64, index of the class
+    scores: Tensor  # (n,) float64
+    in_play: Tensor  # (n,) bool: would be a false positive if it were not matched
     hits: Tensor  # (T, n) bool, matched to a counted target: a true positive
     ignored: Tensor  # (T, n) bool, matched to an ignored target: not counted at all
 
@@ -37,7 +38,6 @@ class Curves(NamedTuple):
 
     precision: Tensor  # (T, C, R) float64, the best precision at this recall or beyond; 0 where it is not reached
     scores: Tensor  # (T, C, R) float64, the score at which the recall is reached; 0 where it is not
-    recall: Tensor  # (T, C) float64, the largest recall
 
 
 def interpolate(
@@ -46,8 +46,8 @@ def interpolate(
     """COCO's interpolated precision-recall curves.
 
     Args:
-        ranking: N detections of C classes.
-        matched: The n of them that are matched under any of T settings.
+        ranking: The C classes in the ranking of N detections.
+        matched: The n detections that are matched under any of T settings.
         in_play: ``(N,)`` bool: the detections that are false positives where they stay unmatched.
         num_targets: ``(C,)`` int64, the counted targets of each class.
         recall_points: ``(R,)`` float64 in [0, 1], in any order.
@@ -68,20 +68,16 @@ def interpolate(
     recall = divide(ordinal, num_targets[setting % shape[1]])
     level = torch.searchsorted(points, recall, right=True)  # the recall points reached, 0 to R
 
-    scores = ranking.scores.index_select(0, matched.position).index_select(0, row)
-    best = [_best_from(level, values, setting, shape) for values in (precision, scores)]
+    best = [_best_from(level, values, setting, shape) for values in (precision, matched.scores.index_select(0, row))]
     # At recall 0 pycocotools reports the first detection's score, matched or not.
-    at_zero = (points == 0) & (ranking.count > 0)[:, None]  # (C, R)
-    first = torch.cat([ranking.scores, ranking.scores.new_zeros(1)]).index_select(0, ranking.first)  # (C,)
-    best[1] = torch.where(at_zero, first[:, None], best[1])
-
+    best[1] = torch.where(points == 0, ranking.best_score[:, None], best[1])
     undefined = (num_targets == 0)[:, None]
-    curves = [torch.where(undefined, torch.nan, values)[..., order.argsort()] for values in best]
-    return Curves(*curves, divide(num_hits.view(shape[:2]), num_targets))
+    as_given = order.argsort()
+    return Curves(*(torch.where(undefined, torch.nan, values).index_select(-1, as_given) for values in best))
 
 
 def final_recall(matched: Matched, num_targets: Tensor) -> Tensor:
-    """The recall of all matches together, ``(T, C)`` float64: that of :func:`interpolate`, without the curves."""
+    """The recall of all matches together, ``(T, C)`` float64; NaN for classes without counted targets."""
     _, setting, _ = _hits_by_setting(matched, len(num_targets))
     num_hits = torch.bincount(setting, minlength=len(matched.hits) * len(num_targets))
     return divide(num_hits.view(-1, len(num_targets)), num_targets)
@@ -103,8 +99,9 @@ def _num_ranked(
     num_classes, num_rows = len(ranking.first), len(matched.position)
     # Detections in play count. Of the matched ones only the hits do, in play or not.
     seen = _from_zero(in_play.cumsum(0))  # (N + 1,)
-    out = (matched.hits | matched.ignored) & in_play.index_select(0, matched.position)
-    change = _from_zero((matched.hits.int() - out.int()).flatten().cumsum(0))  # (T * n + 1,)
+    out = (matched.hits | matched.ignored) & matched.in_play  # (T, n)
+    change = matched.hits.to(torch.int8) - out.to(torch.int8)
+    change = _from_zero(change.flatten().cumsum(0))  # (T * n + 1,)
     # Both counts run on across classes and settings: take off what they had where the class starts.
     classes = torch.arange(num_classes, device=row.device)
     label = setting % num_classes

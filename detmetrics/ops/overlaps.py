@@ -73,9 +73,9 @@ def _overlaps_of_chunk(
     target = torch.repeat_interleave(torch.arange(lo, hi, device=count.device), count, output_size=total)  # (P,)
     detection = ranges(first, count, total)  # (P,)
     # Most pairs are side by side: their x extents tell, before anything else is fetched.
-    x, width = detections[:, 0].contiguous(), detections[:, 2].contiguous()
-    tx, twidth = targets[:, 0].contiguous(), targets[:, 2].contiguous()
-    meet = interval_intersection(x[detection], width[detection], tx[target], twidth[target]) > 0
+    x, width = (detections[:, column].contiguous().index_select(0, detection) for column in (0, 2))
+    target_x, target_width = (targets[:, column].contiguous().index_select(0, target) for column in (0, 2))
+    meet = interval_intersection(x, width, target_x, target_width) > 0
     kept = meet.nonzero().squeeze(1)
     detection, target = detection.index_select(0, kept), target.index_select(0, kept)
     iou = box_overlap(detections.index_select(0, detection), targets.index_select(0, target), iscrowd[target])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,16 +15,24 @@ def descending_key(values: Tensor) -> Tensor:
         values: ``(N,)`` float64, no NaN.
 
     Returns:
-        ``(N,)`` int64. Equal values have equal keys; -0.0 counts as 0.0. Integer keys sort several times faster than
-        floats, on a CPU by radix.
+        ``(N,)`` int64. Equal values have equal keys; -0.0 counts as 0.0. Integers sort several times faster than floats,
+        on a CPU by radix, and the fewer bits the faster: values that float32 holds exactly get keys of 32 bits there.
 
     Example:
         >>> descending_key(torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)).argsort().tolist()
         [2, 0, 1]
     """
-    bits = (values + 0.0).view(torch.int64)
+    narrow = values.float() if values.device.type == "cpu" else None  # elsewhere the question would stall the device
+    if narrow is not None and bool((narrow == values).all()):
+        return _descending_bits(narrow, torch.int32).long()
+    return _descending_bits(values, torch.int64)
+
+
+def _descending_bits(values: Tensor, dtype: torch.dtype) -> Tensor:
+    info = torch.iinfo(dtype)
+    bits = (values + 0.0).view(dtype)
     # The bits of negative floats grow as the values fall: flip all but the sign. Then ~ turns the order around.
-    return ~(bits ^ ((bits >> 63) & torch.iinfo(torch.int64).max))
+    return ~(bits ^ ((bits >> info.bits - 1) & info.max))
 
 
 def lexsort(*keys: Tensor) -> Tensor:
@@ -38,11 +48,28 @@ def lexsort(*keys: Tensor) -> Tensor:
         >>> lexsort(torch.tensor([1, 0, 1, 0]), torch.tensor([5, 7, 4, 7])).tolist()
         [1, 3, 2, 0]
     """
+    if keys[0].device.type == "cpu" and len(keys[0]):
+        keys = tuple(_packed(keys))
     *rest, last = keys
     order = last.sort(stable=True).indices
     for key in reversed(rest):
         order = order.index_select(0, key.index_select(0, order).sort(stable=True).indices)
     return order
+
+
+def _packed(keys: Sequence[Tensor]) -> list[Tensor]:
+    """The same order by fewer keys: neighbours whose ranges fit into 63 bits together become one."""
+    packed: list[Tensor] = []
+    span = 1 << 63  # of the key packed last; nothing fits beside it yet
+    for key in reversed(keys):
+        low, high = (int(extreme) for extreme in key.aminmax())
+        if span * (high - low + 1) < 1 << 63:
+            packed[-1] = (key - low) * span + packed[-1]
+            span *= high - low + 1
+        else:
+            span = high - low + 1
+            packed.append(key - low if span < 1 << 63 else key)
+    return packed[::-1]
 
 
 def exclusive_cumsum(counts: Tensor) -> Tensor:
