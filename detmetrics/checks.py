@@ -114,7 +114,9 @@ def check_boxes(where: str, boxes: Tensor, device: torch.device) -> int:
     return len(boxes)
 
 
-def check_vector(where: str, key: str, values: Tensor, length: int, device: torch.device, integer: bool = False) -> None:
+def check_vector(
+    where: str, key: str, values: Tensor, length: int, device: torch.device, integer: bool = False
+) -> None:
     """Raise unless ``values`` is one number a box; an empty tensor of any shape fits no boxes."""
     if values.numel() == 0 and length == 0:
         return
@@ -137,7 +139,7 @@ def _check_kind(where: str, key: str, values: Tensor, device: torch.device) -> N
         )
 
 
-def check_image_ids(target: Sequence[Mapping[str, Any]]) -> list[int] | list[Tensor] | None:
+def check_image_ids(target: Sequence[Mapping[str, Any]]) -> list[Any] | None:
     """One non-negative id an image, or None if no image has one. Ids in tensors stay on their device."""
     ids = [item.get("image_id") for item in target]
     missing = [i for i, value in enumerate(ids) if value is None]

@@ -26,13 +26,13 @@ class Metric(torchmetrics.Metric):
     """A ``torchmetrics.Metric`` whose state consists of int64 rows and int64 totals, and of nothing else.
 
     Rows concatenate and totals add, so the same numbers come out for any batch size, number of ranks and order of
-    merging. Everything is int64 (floats travel as their bits), so that no dtype cast can touch it, and a state tensor is
-    never changed in place, so that keeping an old state costs a reference.
+    merging. Everything is int64 (floats travel as their bits), so that no dtype cast can touch it, and a state tensor
+    is never changed in place, so that keeping an old state costs a reference.
 
-    A subclass declares its state with :meth:`add_rows` and :meth:`add_totals`, then writes ``update()`` (check, compute,
-    and commit with :meth:`append` and :meth:`add` as the last thing), ``compute()``, and :meth:`settle` if some work is
-    put off. Rows are *keyed* when their first column names the image: a non-negative id that the user gave, or the
-    order of arrival counted from ``FIRST_ARRIVAL``, which is renumbered when states meet.
+    A subclass declares its state with :meth:`add_rows` and :meth:`add_totals`, then writes ``update()`` (check,
+    compute, and commit with :meth:`append` and :meth:`add` as the last thing), ``compute()``, and :meth:`settle` if
+    some work is put off. Rows are *keyed* when their first column names the image: a non-negative id that the user
+    gave, or the order of arrival counted from ``FIRST_ARRIVAL``, which is renumbered when states meet.
 
     Args:
         configuration: What the meaning of the state depends on. It becomes part of the names of the states, so that
@@ -145,12 +145,12 @@ class Metric(torchmetrics.Metric):
         self.settle()
         for state, value in incoming.items():
             mine = getattr(self, state)
-            if isinstance(mine, Tensor):
-                setattr(self, state, mine + value)
-            elif len(value):
+            if isinstance(mine, list):
                 start = sum(chunk.shape[0] for chunk in mine)
                 chunks = value if isinstance(value, list) else [value]
                 setattr(self, state, mine + [self._renumbered(state, chunk, start, 1) for chunk in chunks])
+            else:
+                setattr(self, state, mine + value)
         self._computed = None
         self._update_count += count
 
@@ -186,7 +186,7 @@ class Metric(torchmetrics.Metric):
         if metric._is_synced:
             raise TorchMetricsUserError(f"{operation}: {type(metric).__name__} is synced; call unsync() first")
 
-    # ------------------------------------------------------------------------------------ update, compute, forward, reset
+    # ---------------------------------------------------------------------------------- update, compute, forward, reset
 
     def _wrap_update(self, update: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(update)
@@ -272,7 +272,9 @@ class Metric(torchmetrics.Metric):
         finally:
             self.unsync(should_unsync=self._is_synced and should_unsync)
 
-    def _sync_dist(self, dist_sync_fn: Callable[..., list[Tensor]] = gather_all_tensors, process_group: Any = None) -> None:
+    def _sync_dist(
+        self, dist_sync_fn: Callable[..., list[Tensor]] = gather_all_tensors, process_group: Any = None
+    ) -> None:
         """Gather the states of all ranks, packed into one vector a rank, and assign them when all have arrived."""
         failure: Exception | None = None
         try:

@@ -21,8 +21,8 @@ SETTLE_AT = {"cpu": 1 << 16, "cuda": 1 << 20}  # waiting rows after which overla
 class DetectionMetric(Metric):
     """Accumulates images, detections, targets and their overlaps; what to ask is left to ``compute()``.
 
-    ``update()`` checks and copies a batch, and reads nothing back from a GPU. Overlaps are found for many waiting images
-    together, no later than anything asks for the state: one read of the device for each stage of that work.
+    ``update()`` checks and copies a batch, and reads nothing back from a GPU. Overlaps are found for many waiting
+    images together, at the latest when anything asks for the state.
 
     Args:
         floor: The smallest overlap that is kept.
@@ -113,4 +113,5 @@ class DetectionMetric(Metric):
 
 def _observed(*labels: Tensor) -> Tensor:
     """The labels that occur, ascending (C,)."""
-    return torch.cat([part.unique_consecutive() for part in labels]).unique()
+    observed: Tensor = torch.cat([part.unique_consecutive() for part in labels]).unique()
+    return observed

@@ -45,8 +45,8 @@ def pack(preds: Items, target: Items, box_format: str, device: torch.device, che
 
     Args:
         preds: A dict an image with ``boxes`` (N, 4), ``scores`` (N,), ``labels`` (N,).
-        target: A dict an image with ``boxes`` (M, 4), ``labels`` (M,), and optionally ``iscrowd`` (M,), ``ignore`` (M,),
-            ``area`` (M,) and ``image_id``.
+        target: A dict an image with ``boxes`` (M, 4), ``labels`` (M,), and optionally ``iscrowd`` (M,), ``ignore``
+            (M,), ``area`` (M,) and ``image_id``.
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``; ``tv_tensors.BoundingBoxes`` carry their own.
         device: Where the rows go, and where the inputs must be.
         check_values: Whether to check values now. If not, nothing is read back from the device.
@@ -152,8 +152,10 @@ def _fits(key: str, column: Tensor, tensors: list[Tensor], counts: list[int], de
     )
 
 
-def _examine(name: str, items: Items, keys: Sequence[str], device: torch.device) -> tuple[dict[str, list[Tensor]], list[int]]:
-    """Check image by image. If all is well, the tensors with empty ones of one shape, and the number of boxes of each."""
+def _examine(
+    name: str, items: Items, keys: Sequence[str], device: torch.device
+) -> tuple[dict[str, list[Tensor]], list[int]]:
+    """Check image by image. If all is well, return the tensors, empty ones in one shape, and the counts."""
     empty = {
         "boxes": torch.empty((0, 4), device=device),
         "scores": torch.empty(0, device=device),

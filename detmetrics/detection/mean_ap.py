@@ -45,15 +45,15 @@ class MeanAveragePrecision(DetectionMetric):
         iou_type: ``"bbox"``.
         iou_thresholds: Numbers in [0, 1]; None for .5, .55, ..., .95.
         rec_thresholds: Recall points in [0, 1]; None for 0, .01, ..., 1.
-        max_detection_thresholds: Limits on the detections of a class in an image, any number of them; None for 1, 10, 100.
-            The precision and all results by area are at the largest.
+        max_detection_thresholds: Limits on the detections of a class in an image, any number of them; None for 1, 10,
+            100. The precision and all results by area are at the largest.
         class_metrics: Add results for each class.
         extended_summary: Add the arrays ``precision`` (T, R, C, A, M), ``recall`` (T, C, A, M) and ``scores``
             (T, R, C, A, M), with pycocotools' axes: IoU thresholds, recall points, classes, area ranges, limits.
         average: ``"macro"``. What torchmetrics calls ``"micro"`` is ``class_agnostic=True``.
         backend: Taken so that torchmetrics' calls run, and warned about: there is one implementation.
-        area_ranges: A dict of name to inclusive bounds in square pixels; None for COCO's small, medium, large. All areas
-            are always there.
+        area_ranges: A dict of name to inclusive bounds in square pixels; None for COCO's small, medium, large. All
+            areas are always there.
         class_names: The declared classes: a list, or a dict from label to name. Other labels raise. None: the observed
             labels are the classes.
         class_agnostic: Treat all labels as one class, as pycocotools with ``useCats=0``.
@@ -62,8 +62,9 @@ class MeanAveragePrecision(DetectionMetric):
 
     Returns of ``compute()``:
         A dict of 0-d float64 tensors: ``map``, ``map_50`` and ``map_75`` if these are among the thresholds,
-        ``map_<area>``, ``mar_<limit>``, ``mar_<area>``. With ``class_metrics``: ``map/<name>``, ``mar_<limit>/<name>`` if
-        classes are declared, else ``map_per_class`` (C,), ``mar_<limit>_per_class`` (C,) and ``classes`` (C,) int64.
+        ``map_<area>``, ``mar_<limit>``, ``mar_<area>``. With ``class_metrics``: ``map/<name>`` and
+        ``mar_<limit>/<name>`` if classes are declared, else ``map_per_class`` (C,), ``mar_<limit>_per_class`` (C,) and
+        ``classes`` (C,) int64.
 
     Raises:
         ValueError: if an argument does not fit.

@@ -14,7 +14,7 @@ from detmetrics.detection.instances import CROWD, NO_KEY, Instances, find_invali
 from detmetrics.metric import FIRST_ARRIVAL
 from detmetrics.ops.boxes import box_area
 from detmetrics.ops.overlaps import find_overlaps
-from detmetrics.ops.ragged import descending_key, exclusive_cumsum, lexsort, owners, rank_in_run, ranges, run_starts
+from detmetrics.ops.ragged import descending_key, exclusive_cumsum, lexsort, owners, ranges, rank_in_run, run_starts
 
 WIDTHS = {"images": 6, "detections": 3, "targets": 3, "overlaps": 2}  # int64 columns of each kind of row
 

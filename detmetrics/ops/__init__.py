@@ -1,0 +1,1 @@
+"""Tensors in, tensors out: overlaps, matching, counting, scores. Nothing here knows of metrics."""

@@ -1,7 +1,7 @@
 """Precision, recall and scores at recall points, from ranked detections.
 
-A *ranking* is all detections by class, and within a class by score, descending. Precision is only ever asked for at true
-positives, so nothing dense is computed but one running count of the detections that take part.
+A *ranking* is all detections by class, and within a class by score, descending. Precision is only ever asked for at
+true positives, so nothing dense is computed but one running count of the detections that take part.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def final_recall(matched: Matched, num_targets: Tensor) -> Tensor:
 
 
 def _hits_by_setting(matched: Matched, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Every true positive: index into the flat ``(T, n)``, setting and class as one index, and index into the n rows."""
+    """Every true positive: index into the flat ``(T, n)``, setting and class as one index, index into the n rows."""
     num_rows = max(len(matched.position), 1)
     position = matched.hits.flatten().nonzero().squeeze(1)  # (P,)
     threshold = position // num_rows
@@ -116,7 +116,7 @@ def _from_zero(cumulative: Tensor) -> Tensor:
 
 
 def _best_from(level: Tensor, values: Tensor, setting: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """For each recall point the largest value among the true positives that reach it, ``(T, C, R)``; 0 if there is none.
+    """For each recall point the largest value among the true positives that reach it, ``(T, C, R)``; 0 if none does.
 
     Scores fall as recall rises, so that for them the largest is the first.
     """

@@ -3,9 +3,9 @@
 Greedy matching lets the detections choose in order of score. All targets therefore rank detections alike, the greedy
 matching is the only stable one, and deferred acceptance finds it for all detections in parallel: every detection
 proposes to the best target that it still may have, and every target strikes out all detections scored below the best
-proposer. A detection that was struck out can never come back, and one that is the best proposer stays until a better one
-comes, so the loop ends when nobody is refused. Each setting (a threshold in an area range) is one bit of an int64 word,
-so that a round settles up to 63 settings with AND, OR and prefix-ORs.
+proposer. A detection that was struck out can never come back, and one that is the best proposer stays until a better
+one comes, so the loop ends when nobody is refused. Each setting (a threshold in an area range) is one bit of an int64
+word, so that a round settles up to 63 settings with AND, OR and prefix-ORs.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -54,7 +55,7 @@ def find_overlaps(
         cuts[1:1] = (torch.searchsorted(ends, marks, right=True)).unique().tolist()
     found = [
         _overlaps_of_chunk(detections, targets, iscrowd, first, count, floor, lo, hi)
-        for lo, hi in zip(cuts, cuts[1:], strict=False)
+        for lo, hi in itertools.pairwise(cuts)
         if lo < hi
     ]
     if len(found) == 1:

@@ -15,8 +15,8 @@ def descending_key(values: Tensor) -> Tensor:
         values: ``(N,)`` float64, no NaN.
 
     Returns:
-        ``(N,)`` int64. Equal values have equal keys; -0.0 counts as 0.0. Integers sort several times faster than floats,
-        on a CPU by radix, and the fewer bits the faster: values that float32 holds exactly get keys of 32 bits there.
+        ``(N,)`` int64. Equal values have equal keys; -0.0 counts as 0.0. Integers sort several times faster than
+        floats, on a CPU by radix, and the fewer bits the faster: values that float32 holds exactly get 32 bits there.
 
     Example:
         >>> descending_key(torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)).argsort().tolist()
