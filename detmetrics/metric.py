@@ -113,6 +113,12 @@ class Metric(torchmetrics.Metric):
             return torch.empty((0, self._widths[state]), dtype=torch.int64, device=self.device)
         return torch.cat(chunks)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. The cached result goes, since it may depend on any argument of the metric."""
+        super().__setattr__(name, value)
+        if not name.startswith("_") and name not in self.__dict__.get("_defaults", ()):
+            self.__dict__["_computed"] = None
+
     # ----------------------------------------------------------------------------------------------------- merging
 
     def merge_state(self, incoming_state: dict[str, Any] | torchmetrics.Metric) -> None:

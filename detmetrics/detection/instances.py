@@ -16,9 +16,10 @@ Items = Sequence[Mapping[str, Any]]
 
 CROWD, IGNORE = 1, 2  # bits of a target's flags
 SCORE_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)  # integers count as float64
+NO_SCORES = len(SCORE_DTYPES)  # stands for the dtype where detections came without scores; they count as 1
 NO_KEY = torch.iinfo(torch.int64).min
 
-IMAGE_COLUMNS = 4  # key or NO_KEY, number of detections, number of targets, index into SCORE_DTYPES
+IMAGE_COLUMNS = 4  # key or NO_KEY, number of detections, number of targets, index into SCORE_DTYPES or NO_SCORES
 DETECTION_COLUMNS = 6  # x, y, width, height, score as float64 bits; label
 TARGET_COLUMNS = 7  # x, y, width, height, area as float64 bits; label, flags
 
@@ -40,7 +41,9 @@ class ValueCheck(NamedTuple):
     failing: Tensor  # (rows,) bool
 
 
-def pack(preds: Items, target: Items, box_format: str, device: torch.device, check_values: bool) -> Instances:
+def pack(
+    preds: Items, target: Items, box_format: str, device: torch.device, check_values: bool, needs_scores: bool = True
+) -> Instances:
     """Check and copy a batch.
 
     Args:
@@ -50,6 +53,7 @@ def pack(preds: Items, target: Items, box_format: str, device: torch.device, che
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``; ``tv_tensors.BoundingBoxes`` carry their own.
         device: Where the rows go, and where the inputs must be.
         check_values: Whether to check values now. If not, nothing is read back from the device.
+        needs_scores: False if all images of the batch may come without scores.
 
     Returns:
         The batch; a copy, so that the caller may change the inputs afterwards.
@@ -58,10 +62,12 @@ def pack(preds: Items, target: Items, box_format: str, device: torch.device, che
         ValueError: if a key is missing, or a shape, dtype, length, device or value does not fit.
     """
     checks.check_lists(preds, target)
-    detections = _join_side("preds", preds, ("boxes", "scores", "labels"), device)
+    unscored = not needs_scores and bool(preds) and all(isinstance(item, Mapping) and "scores" not in item for item in preds)
+    keys = ("boxes", "labels") if unscored else ("boxes", "scores", "labels")
+    detections = _join_side("preds", preds, keys, device)
     targets = _join_side("target", target, ("boxes", "labels"), device)
     boxes, target_boxes = (_boxes_of(side, box_format) for side in (detections, targets))
-    scores = detections.columns["scores"].double()
+    scores = detections.columns["scores"].double() if not unscored else torch.ones_like(boxes[0][:, 0])
     area = _optional(targets, "area", target_boxes[1].prod(dim=1))
     flags = [(_optional(targets, key, None) != 0) * flag for key, flag in (("iscrowd", CROWD), ("ignore", IGNORE))]
     batch = Instances(
@@ -217,7 +223,10 @@ def _optional(side: _Side, key: str, default: Tensor | None) -> Tensor:
 
 
 def _image_rows(detections: _Side, targets: _Side) -> Tensor:
-    dtypes = [SCORE_DTYPES.index(x.dtype) if x.dtype in SCORE_DTYPES else 0 for x in detections.tensors["scores"]]
+    if "scores" in detections.tensors:
+        dtypes = [SCORE_DTYPES.index(x.dtype) if x.dtype in SCORE_DTYPES else 0 for x in detections.tensors["scores"]]
+    else:
+        dtypes = [NO_SCORES] * len(detections.items)
     ids, device = checks.check_image_ids(targets.items), targets.columns["boxes"].device
     keys = [NO_KEY] * len(targets.items) if ids is None or any(isinstance(x, Tensor) for x in ids) else ids
     columns = torch.tensor([keys, detections.counts, targets.counts, dtypes[: len(keys)]], dtype=torch.int64)

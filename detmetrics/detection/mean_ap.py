@@ -11,7 +11,7 @@ from torch import Tensor
 
 from detmetrics import checks
 from detmetrics.detection.base import DEFAULT_FLOOR, DetectionMetric
-from detmetrics.detection.matches import count_targets, match, rank, within
+from detmetrics.detection.matches import count_targets, rank, within
 from detmetrics.detection.table import Table
 from detmetrics.ops.curves import final_recall, interpolate
 from detmetrics.ops.scores import defined_mean
@@ -58,6 +58,8 @@ class MeanAveragePrecision(DetectionMetric):
             labels are the classes.
         class_agnostic: Treat all labels as one class, as pycocotools with ``useCats=0``.
         zero_division: What stands for undefined values, in the arrays too; a number takes part in the means.
+        pairs: Which overlaps the state keeps: ``"same"``, those within a class, or ``"all"``, to share it with metrics
+            that ask about pairs of other classes, such as the confusion matrix. None: what this metric needs.
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Returns of ``compute()``:
@@ -98,6 +100,7 @@ class MeanAveragePrecision(DetectionMetric):
         class_names: Sequence[str] | Mapping[int, str] | None = None,
         class_agnostic: bool = False,
         zero_division: float = float("nan"),
+        pairs: str | None = None,
         **kwargs: Any,
     ) -> None:
         if average == "micro":
@@ -109,7 +112,6 @@ class MeanAveragePrecision(DetectionMetric):
             warnings.warn(f"backend={backend!r} has no effect: detmetrics has one implementation", stacklevel=2)
         thresholds = checks.check_fractions("iou_thresholds", iou_thresholds or IOU_THRESHOLDS)
         floor = min(DEFAULT_FLOOR, *thresholds)
-        pairs = "all" if class_agnostic else "same"
         super().__init__(floor, pairs, box_format, iou_type, class_names, class_agnostic, **kwargs)
         self.iou_thresholds = thresholds
         self.rec_thresholds = checks.check_fractions("rec_thresholds", rec_thresholds or RECALL_POINTS)
@@ -164,7 +166,7 @@ class MeanAveragePrecision(DetectionMetric):
     def _accumulate(self, table: Table) -> Arrays:
         """Fill pycocotools' arrays, with precision and scores at the largest limit alone unless all are asked for."""
         areas = [ALL_AREAS, *self.area_ranges.values()]
-        matches = match(table, self.iou_thresholds, areas)
+        matches = self._match(table, self.iou_thresholds, areas)
         ranked = rank(table, self.classes, matches)
         num_targets = count_targets(table, self.classes, areas)  # (A, C)
         points = torch.tensor(self.rec_thresholds, dtype=torch.float64, device=self.device)

@@ -28,8 +28,8 @@ class Rows(NamedTuple):
     overlaps: Tensor  # (E, 2): detection << 32 | target (indices within the image), IoU as float64 bits
 
 
-NOTE_DTYPE = 3  # lowest bits of an image's notes: index of the dtype of its scores
-NOTE_INVALID = 2  # notes >> NOTE_INVALID: 1 + index of the check that failed; such an image has no other rows
+NOTE_DTYPE = 7  # lowest bits of an image's notes: index of the dtype of its scores, or NO_SCORES
+NOTE_INVALID = 3  # notes >> NOTE_INVALID: 1 + index of the check that failed; such an image has no other rows
 
 
 def settle(batch: Instances, num_before: int, pairs: str, floor: float, values_checked: bool) -> Rows:
@@ -121,7 +121,7 @@ class Table(NamedTuple):
     """Images, detections, targets and overlaps in canonical order: by image key, then as in :class:`Rows`."""
 
     keys: Tensor  # (B,) int64
-    score_dtype: Tensor  # (B,) int64, index into DTYPES
+    score_dtype: Tensor  # (B,) int64, index into SCORE_DTYPES, or NO_SCORES
     scores: Tensor  # (N,) float64
     areas: Tensor  # (N,) float64
     labels: Tensor  # (N,) int64
@@ -220,6 +220,22 @@ def _hash_content(rows: Rows) -> Tensor:
         image = owners(rows.images[:, column], len(part))
         total = total * 31 + _hash_rows(part, image, len(total))
     return total
+
+
+def keep_overlaps(table: Table, kept: Tensor) -> Table:
+    """The table with some of its overlaps, ``kept`` (E,) bool."""
+    at = kept.nonzero().squeeze(1)
+    return table._replace(
+        overlap_detection=table.overlap_detection.index_select(0, at),
+        overlap_target=table.overlap_target.index_select(0, at),
+        iou=table.iou.index_select(0, at),
+    )
+
+
+def same_class(table: Table) -> Table:
+    """The table without the overlaps between classes."""
+    labels = table.labels.index_select(0, table.overlap_detection)
+    return keep_overlaps(table, labels == table.target_labels.index_select(0, table.overlap_target))
 
 
 def merge_classes(table: Table) -> Table:

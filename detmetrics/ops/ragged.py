@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 
 
+def reads_are_free(device: torch.device) -> bool:
+    """Whether reading a number back from the device costs nothing. Elsewhere it waits for all work under way."""
+    return device.type == "cpu"
+
+
 def descending_key(values: Tensor) -> Tensor:
     """Integers that sort ascending as ``values`` sort descending.
 
@@ -22,9 +27,10 @@ def descending_key(values: Tensor) -> Tensor:
         >>> descending_key(torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)).argsort().tolist()
         [2, 0, 1]
     """
-    narrow = values.float() if values.device.type == "cpu" else None  # elsewhere the question would stall the device
-    if narrow is not None and bool((narrow == values).all()):
-        return _descending_bits(narrow, torch.int32).long()
+    if reads_are_free(values.device):
+        narrow = values.float()
+        if bool((narrow == values).all()):
+            return _descending_bits(narrow, torch.int32).long()
     return _descending_bits(values, torch.int64)
 
 
@@ -48,7 +54,7 @@ def lexsort(*keys: Tensor) -> Tensor:
         >>> lexsort(torch.tensor([1, 0, 1, 0]), torch.tensor([5, 7, 4, 7])).tolist()
         [1, 3, 2, 0]
     """
-    if keys[0].device.type == "cpu" and len(keys[0]):
+    if reads_are_free(keys[0].device) and len(keys[0]):
         keys = tuple(_packed(keys))
     *rest, last = keys
     order = last.sort(stable=True).indices
