@@ -239,5 +239,5 @@ def _image_rows(detections: _Side, targets: _Side) -> Tensor:
 
 def _rows(corner: Tensor, size: Tensor, value: Tensor, *integers: Tensor) -> Tensor:
     """Rows of int64: the bits of the floats, then the integers."""
-    floats = [x.view(torch.int64).view(len(x), -1) for x in (corner, size, value)]
-    return torch.cat([*floats, *(x.to(torch.int64)[:, None] for x in integers)], dim=1)
+    bits = [corner.view(torch.int64), size.view(torch.int64), value.view(torch.int64)[:, None]]
+    return torch.cat([*bits, *(x.to(torch.int64)[:, None] for x in integers)], dim=1)

@@ -110,13 +110,17 @@ class MeanAveragePrecision(DetectionMetric):
         checks.check_bool("extended_summary", extended_summary)
         if backend is not None:
             warnings.warn(f"backend={backend!r} has no effect: detmetrics has one implementation", stacklevel=2)
-        thresholds = checks.check_fractions("iou_thresholds", iou_thresholds or IOU_THRESHOLDS)
+        thresholds = checks.check_fractions(
+            "iou_thresholds", IOU_THRESHOLDS if iou_thresholds is None else iou_thresholds
+        )
         floor = min(DEFAULT_FLOOR, *thresholds)
         super().__init__(floor, pairs, box_format, iou_type, class_names, class_agnostic, **kwargs)
         self.iou_thresholds = thresholds
-        self.rec_thresholds = checks.check_fractions("rec_thresholds", rec_thresholds or RECALL_POINTS)
+        self.rec_thresholds = checks.check_fractions(
+            "rec_thresholds", RECALL_POINTS if rec_thresholds is None else rec_thresholds
+        )
         self.max_detection_thresholds = checks.check_limits(
-            "max_detection_thresholds", max_detection_thresholds or MAX_DETECTIONS
+            "max_detection_thresholds", MAX_DETECTIONS if max_detection_thresholds is None else max_detection_thresholds
         )
         self.area_ranges = checks.check_area_ranges("area_ranges", AREA_RANGES if area_ranges is None else area_ranges)
         self.class_metrics = class_metrics

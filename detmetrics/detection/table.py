@@ -65,13 +65,16 @@ def settle(batch: Instances, num_before: int, pairs: str, floor: float, values_c
     at_detection, at_target = is_detection.nonzero().squeeze(1), (~is_detection).nonzero().squeeze(1)
     detections = batch.detections.index_select(0, order.index_select(0, at_detection))
     targets = batch.targets.index_select(0, order.index_select(0, at_target) - len(batch.detections))
-    # All detections of a group stand before its targets: those from the start of the group up to a target are its own.
-    num_above = exclusive_cumsum(is_detection.long())
-    first = num_above.index_select(0, (at_target - rank_in_run(starts).index_select(0, at_target)))
+    # The candidates of a target are the detections of its group, neighbours in this order.
+    begin = starts.nonzero().squeeze(1)  # (groups,)
+    num_above = torch.cat([is_detection.new_zeros(1, dtype=torch.int64), is_detection.cumsum(0)])
+    first = num_above.index_select(0, begin)
+    candidates = torch.cat([first[1:], num_above[-1:]]) - first
+    group_of_target = (starts.cumsum(0) - 1).index_select(0, at_target)
+    first, candidates = first.index_select(0, group_of_target), candidates.index_select(0, group_of_target)
 
     boxes, target_boxes = (rows.view(torch.float64)[:, :4] for rows in (detections, targets))
     iscrowd = targets[:, 6] & CROWD != 0
-    candidates = num_above.index_select(0, at_target) - first
     overlaps = find_overlaps(boxes, target_boxes, iscrowd, first, candidates, floor)
     target_image = owners(num_targets, len(targets))
     overlap_image = target_image.index_select(0, overlaps.target)

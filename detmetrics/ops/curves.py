@@ -79,8 +79,8 @@ def interpolate(
 def final_recall(matched: Matched, num_targets: Tensor) -> Tensor:
     """The recall of all matches together, ``(T, C)`` float64; NaN for classes without counted targets."""
     _, setting, _ = _hits_by_setting(matched, len(num_targets))
-    num_hits = torch.bincount(setting, minlength=len(matched.hits) * len(num_targets))
-    return divide(num_hits.view(-1, len(num_targets)), num_targets)
+    shape = (len(matched.hits), len(num_targets))
+    return divide(torch.bincount(setting, minlength=shape[0] * shape[1]).view(shape), num_targets)
 
 
 def _hits_by_setting(matched: Matched, num_classes: int) -> tuple[Tensor, Tensor, Tensor]:
