@@ -1,0 +1,7 @@
+"""``python -m detmetrics``."""
+
+import sys
+
+from detmetrics.cli import main
+
+sys.exit(main())

@@ -1,0 +1,155 @@
+"""A generated data set that looks like COCO to a metric: the demo's and the benchmarks' input.
+
+Coordinates are multiples of 1/8 pixel and scores of 2**-20. So float32 holds them exactly, box formats convert without
+rounding, equal overlaps occur as they do in real annotations, and the last bits do not depend on the number of threads.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+IMAGE_SIZE = (640, 480)  # width, height in pixels
+CLASSES_PER_IMAGE = 4
+CROWD_RATE = 0.01
+MISS_RATE = 0.2  # of targets that no detection aims at first
+DUPLICATE_RATE = 0.3  # of the two further detections that each target may get
+WRONG_LABEL_RATE = 0.1
+
+
+def generate(
+    num_images: int, num_detections: int, num_classes: int, num_targets: float = 7.2, seed: int = 0
+) -> tuple[list[dict[str, Tensor]], list[dict[str, Any]]]:
+    """Generate detections and targets in the form that ``update()`` takes.
+
+    Classes follow Zipf's law and cluster in images, the number of targets is geometric, sizes are log-normal (some 40 %
+    of the targets are small and 25 % large), one target in a hundred is a crowd. Detections are jittered copies of
+    targets, duplicates, wrong labels and strays; the better the overlap, the higher the score tends to be.
+
+    Args:
+        num_images: number of images B.
+        num_detections: number of detections D in every image.
+        num_classes: number of classes C; labels are 0 to C - 1, the most frequent first.
+        num_targets: mean number of targets an image.
+        seed: equal seeds give equal data, with any number of threads.
+
+    Returns:
+        ``preds`` and ``target``, lists of B dicts. Prediction: ``boxes`` ``(D, 4)`` float32 xyxy pixels, ``scores``
+        ``(D,)`` float32 in [0, 1], descending, ``labels`` ``(D,)`` int64. Target: ``boxes`` ``(M, 4)``, ``labels``
+        ``(M,)``, ``iscrowd`` ``(M,)`` bool and ``image_id``, an int, counted from 1.
+
+    Example:
+        >>> preds, target = generate(num_images=2, num_detections=5, num_classes=80)
+        >>> preds[0]["boxes"].shape, target[1]["image_id"]
+        (torch.Size([5, 4]), 2)
+    """
+    generator = torch.Generator().manual_seed(seed)
+    counts = torch.empty(num_images, dtype=torch.int64).geometric_(1 / (1 + num_targets), generator=generator) - 1
+    frequencies = 1 / torch.arange(1, num_classes + 1, dtype=torch.float64)
+    present = torch.multinomial(frequencies, num_images * CLASSES_PER_IMAGE, replacement=True, generator=generator)
+    present = present.reshape(num_images, CLASSES_PER_IMAGE)
+
+    image = torch.arange(num_images).repeat_interleave(counts)  # (M,)
+    boxes = _random_boxes(len(image), generator)  # (M, 4)
+    labels = _random_labels(present[image], generator)  # (M,)
+    iscrowd = _chance(CROWD_RATE, len(image), generator)  # (M,)
+
+    preds = _detections(num_detections, counts, present, boxes, labels, generator)
+    columns = (column.split(counts.tolist()) for column in (boxes.float(), labels, iscrowd))
+    target = [
+        {"boxes": boxes, "labels": labels, "iscrowd": iscrowd, "image_id": image_id}
+        for image_id, (boxes, labels, iscrowd) in enumerate(zip(*columns, strict=True), start=1)
+    ]
+    return preds, target
+
+
+def _detections(
+    num_detections: int, counts: Tensor, present: Tensor, boxes: Tensor, labels: Tensor, generator: torch.Generator
+) -> list[dict[str, Tensor]]:
+    """Detections of targets: ``counts`` (B,), ``present`` (B, CLASSES_PER_IMAGE), ``boxes`` (M, 4), ``labels`` (M,)."""
+    image = torch.arange(len(counts)).repeat_interleave(num_detections)  # (N,), N = B * D
+    aimed, aim = _aim(num_detections, counts, generator)  # (N,), (K,): K detections are aimed at targets
+    found = _random_boxes(len(image), generator)  # (N, 4)
+    found[aimed] = _jitter(boxes[aim], generator)
+    names = _random_labels(present[image], generator)  # (N,)
+    names[aimed] = torch.where(_chance(WRONG_LABEL_RATE, len(aim), generator), names[aimed], labels[aim])
+    overlap = torch.zeros(len(image), dtype=torch.float64)
+    overlap[aimed] = _iou(found[aimed], boxes[aim])
+    evidence = 5 * overlap - 4 + torch.randn(len(image), dtype=torch.float64, generator=generator)
+
+    shape = (len(counts), num_detections)
+    scores, order = _on_grid(evidence.sigmoid(), 2**20).reshape(shape).sort(dim=1, descending=True, stable=True)
+    found = found.reshape(*shape, 4).take_along_dim(order[..., None], dim=1)  # (B, D, 4)
+    names = names.reshape(shape).take_along_dim(order, dim=1)
+    return [
+        {"boxes": boxes, "scores": scores, "labels": labels}
+        for boxes, scores, labels in zip(found.float(), scores.float(), names, strict=True)
+    ]
+
+
+def _aim(num_detections: int, counts: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Which detections are aimed at a target, (B * D,) bool, and at which one, (K,) rows.
+
+    The targets of an image take turns with its detections: a first shot each, then two for duplicates. The rest stray.
+    """
+    count = counts.repeat_interleave(num_detections)  # (N,)
+    first = (counts.cumsum(0) - counts).repeat_interleave(num_detections)
+    slot = torch.arange(num_detections).repeat(len(counts))
+    turn = slot // count.clamp(min=1)
+    rates = torch.tensor([1 - MISS_RATE, DUPLICATE_RATE, DUPLICATE_RATE, 0.0], dtype=torch.float64)
+    aimed = (count > 0) & (_uniform(len(slot), generator) < rates[turn.clamp(max=3)])
+    return aimed, (first + slot % count.clamp(min=1))[aimed]
+
+
+def _random_boxes(count: int, generator: torch.Generator) -> Tensor:
+    """``(count, 4)`` float64 xyxy boxes in the image; side lengths like COCO's, median 42 pixels."""
+    image_size = torch.tensor(IMAGE_SIZE, dtype=torch.float64)
+    side = torch.empty(count, 1, dtype=torch.float64).log_normal_(3.74, 1.18, generator=generator)
+    aspect = torch.empty(count, 1, dtype=torch.float64).log_normal_(0.0, 0.4, generator=generator)
+    size = torch.minimum(torch.cat([side * aspect, side / aspect], dim=1).clamp(min=4), image_size)  # (count, 2)
+    corner = (image_size - size) * torch.rand(count, 2, dtype=torch.float64, generator=generator)
+    return _on_grid(torch.cat([corner, corner + size], dim=1), 8)
+
+
+def _jitter(boxes: Tensor, generator: torch.Generator) -> Tensor:
+    """Move all four edges; how far, in box sizes, varies from box to box."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    reach = torch.empty(len(boxes), 1, dtype=torch.float64).log_normal_(-2.8, 0.8, generator=generator)
+    noise = torch.randn(len(boxes), 4, dtype=torch.float64, generator=generator)
+    corners = boxes + noise * reach * torch.cat([size, size], dim=1)
+    low, high = corners[:, :2], torch.maximum(corners[:, 2:], corners[:, :2] + 1)
+    image_size = torch.tensor(IMAGE_SIZE, dtype=torch.float64)
+    low = torch.minimum(low.clamp(min=0), image_size - 1)
+    high = torch.minimum(high, image_size).maximum(low + 1)
+    return _on_grid(torch.cat([low, high], dim=1), 8)
+
+
+def _iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
+    """``(N,)`` overlaps of the xyxy boxes in equal rows."""
+    low = torch.maximum(boxes1[:, :2], boxes2[:, :2])
+    high = torch.minimum(boxes1[:, 2:], boxes2[:, 2:])
+    intersection = (high - low).clamp(min=0).prod(1)
+    area1 = (boxes1[:, 2:] - boxes1[:, :2]).prod(1)
+    area2 = (boxes2[:, 2:] - boxes2[:, :2]).prod(1)
+    return intersection / (area1 + area2 - intersection)
+
+
+def _random_labels(present: Tensor, generator: torch.Generator) -> Tensor:
+    """``(N,)``: one of each row of ``present`` ``(N, CLASSES_PER_IMAGE)``."""
+    choice = torch.randint(CLASSES_PER_IMAGE, (len(present), 1), generator=generator)
+    return present.take_along_dim(choice, dim=1).squeeze(1)
+
+
+def _chance(rate: float, count: int, generator: torch.Generator) -> Tensor:
+    """``(count,)`` bool, true at the given rate."""
+    return _uniform(count, generator) < rate
+
+
+def _uniform(count: int, generator: torch.Generator) -> Tensor:
+    """``(count,)`` float64 in [0, 1)."""
+    return torch.rand(count, dtype=torch.float64, generator=generator)
+
+
+def _on_grid(values: Tensor, steps: int) -> Tensor:
+    """The nearest multiples of ``1 / steps``."""
+    return (values * steps).round() / steps

@@ -1,0 +1,313 @@
+"""The command: its numbers, its files, its messages and its exit codes."""
+
+import contextlib
+import gzip
+import io
+import json
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from detmetrics import __version__
+from detmetrics.cli import main
+from detmetrics.report import class_table, coco_summary
+from tests import oracle
+
+CAT = {"id": 1, "image_id": 1, "category_id": 5, "bbox": [0, 0, 10, 10]}
+ANNOTATIONS: dict[str, Any] = {
+    "images": [{"id": 1}],
+    "categories": [{"id": 5, "name": "cat"}, {"id": 6, "name": "dog"}],
+    "annotations": [CAT],
+}
+RESULT = {"image_id": 1, "category_id": 5, "bbox": [0, 0, 10, 9], "score": 0.5}
+
+
+def write(path: Path, document: Any) -> str:
+    path.write_text(json.dumps(document))
+    return str(path)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> list[str]:
+    """Paths of the smallest pair of files: a cat, found with an IoU of .9."""
+    return [write(tmp_path / "gt.json", ANNOTATIONS), write(tmp_path / "dt.json", [RESULT])]
+
+
+def numbers(*arguments: str, out: Path) -> dict[str, float]:
+    """Run the command quietly and return what it writes as JSON, with NaN for null."""
+    assert main([*arguments, "--quiet", "--json", str(out)]) == 0
+    return {key: math.nan if value is None else value for key, value in json.loads(out.read_text()).items()}
+
+
+def assert_close(result: dict[str, float], expected: dict[str, float]) -> None:
+    assert {key: result[key] for key in expected} == pytest.approx(expected, rel=0, abs=oracle.TOLERANCE, nan_ok=True)
+
+
+# ------------------------------------------------------------------------------------------------------------ real data
+
+
+@pytest.fixture(scope="session")
+def manifest(data_root: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((data_root / "MANIFEST.json").read_text())
+    return loaded
+
+
+@pytest.mark.parametrize(
+    ("name", "gt", "dt"),
+    [
+        ("coco_val2014_100", "instances_val2014_100.json", "instances_val2014_fakebbox100_results.json"),
+        ("rafael_coco_sampled", "gt.json", "dt.json"),
+    ],
+)
+def test_real_files(data_root: Path, manifest: dict[str, Any], tmp_path: Path, name: str, gt: str, dt: str) -> None:
+    measured = manifest[name]["measured"]
+    measured = measured.get("bbox", measured)
+    files = [str(data_root / name / file) for file in (gt, dt)]
+    result = numbers("evaluate", *files, "--per-class", out=tmp_path / "out.json")
+    assert list(result)[:12] == list(oracle.STATS)
+    assert_close(result, dict(zip(oracle.STATS, measured["stats"], strict=True)))
+    per_category = {key.partition("#")[0]: value for key, value in measured["per_category_AP"].items()}
+    assert [key for key in result if key.startswith("map/")] == [f"map/{name}" for name in per_category]
+    expected = {f"map/{name}": math.nan if value is None else value for name, value in per_category.items()}
+    assert_close(result, expected)
+
+
+def test_real_files_gzipped(data_root: Path, manifest: dict[str, Any], tmp_path: Path) -> None:
+    folder = data_root / "voc07_tinyyolo"
+    annotations = json.loads(gzip.decompress((folder / "voc07_test_gt_coco.json.gz").read_bytes()))
+    for annotation in annotations["annotations"]:
+        annotation["iscrowd"] = annotation["difficult"]
+    files = [write(tmp_path / "gt.json", annotations), str(folder / "tinyyolo_qfdong_dt_coco.json.gz")]
+    result = numbers("evaluate", *files, out=tmp_path / "out.json")
+    recorded = manifest["voc07_tinyyolo"]["measured"]["pycocotools_12_difficult_as_crowd"]  # to six digits
+    assert [round(value, 6) for value in result.values()] == recorded
+
+
+def test_output_is_that_of_pycocotools(data_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = data_root / "coco_val2014_100"
+    files = [
+        str(folder / "instances_val2014_100.json"),
+        str(folder / "instances_val2014_fakebbox100_results.json"),
+    ]
+    assert main(["evaluate", *files]) == 0
+    out, err = capsys.readouterr()
+    assert out == pycocotools_summary(*files)
+    assert re.fullmatch(r"detmetrics: 100 images in \d+\.\d\d s, \d+ images/s\n", err)
+
+
+def pycocotools_summary(gt: str, dt: str) -> str:
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(gt)
+        evaluation = COCOeval(truth, truth.loadRes(dt), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        evaluation.summarize()
+    return printed.getvalue()
+
+
+# -------------------------------------------------------------------------------------------------------------- options
+
+
+def test_undefined_is_null_in_json_and_minus_one_in_print(
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *small, "--json", str(tmp_path / "out.json")]) == 0
+    written = json.loads((tmp_path / "out.json").read_text())
+    # IoU 90/100 passes the thresholds .5 to .9: 9 of 10
+    assert written["map"] == written["mar_100"] == pytest.approx(0.9, rel=0, abs=1e-12)
+    assert written["map_large"] is None
+    annotations = {**ANNOTATIONS, "annotations": [{**CAT, "area": 100, "iscrowd": 0}]}  # pycocotools needs both
+    assert capsys.readouterr().out == pycocotools_summary(write(tmp_path / "full.json", annotations), small[1])
+
+
+def test_per_class(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *small, "--per-class"]) == 0
+    table = capsys.readouterr().out.split("\n\n")[1]
+    assert table == "class    map  mar_100\ncat    0.900    0.900\ndog      nan      nan\n"
+
+
+def test_iou_thresholds_and_max_detections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--images", "30", "--save", str(tmp_path)]) == 0
+    capsys.readouterr()
+    files = [str(tmp_path / "annotations.json"), str(tmp_path / "results.json")]
+    options = ["--iou-thresholds", "0.3", "0.5", "--max-detections", "2", "7"]
+    result = numbers("evaluate", *files, *options, out=tmp_path / "out.json")
+    annotations, results = (json.loads(Path(file).read_text()) for file in files)
+    reference = oracle.evaluate_coco(annotations, results, iou_thresholds=[0.3, 0.5], max_detection_thresholds=[2, 7])
+    assert_close(result, reference.stats)
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == len(result) == 10  # map, map_50, 3 areas; mar_2, mar_7, 3 areas
+    assert printed[0].startswith(" Average Precision  (AP) @[ IoU=0.30:0.50 | area=   all | maxDets=  7 ] = ")
+    assert printed[5].startswith(" Average Recall     (AR) @[ IoU=0.30:0.50 | area=   all | maxDets=  2 ] = ")
+
+
+def test_ignore_key(tmp_path: Path) -> None:
+    hard = {"image_id": 1, "category_id": 5, "bbox": [50, 50, 10, 10]}
+    files = [
+        write(tmp_path / "gt.json", {**ANNOTATIONS, "annotations": [CAT, {**CAT, **hard, "id": 2, "difficult": 1}]}),
+        write(tmp_path / "dt.json", [RESULT, {**hard, "score": 0.9}]),
+    ]
+    counted = numbers("evaluate", *files, out=tmp_path / "1.json")
+    # both found at .5 to .9, then one of two: precision 1 at the first 51 of 101 recall points
+    assert counted["map"] == pytest.approx((9 + 51 / 101) / 10, rel=0, abs=1e-12)
+    ignored = numbers("evaluate", *files, "--ignore-key", "difficult", out=tmp_path / "2.json")
+    assert ignored["map"] == pytest.approx(0.9, rel=0, abs=1e-12)
+    assert ignored["mar_1"] == 0  # an ignored detection takes its place all the same
+
+
+def test_the_batch_size_changes_nothing(tmp_path: Path) -> None:
+    one = numbers("demo", "--images", "20", "--per-class", "--batch-size", "1", out=tmp_path / "1.json")
+    many = numbers("demo", "--images", "20", "--per-class", "--batch-size", "7", out=tmp_path / "2.json")
+    assert str(one) == str(many)
+
+
+def test_demo_is_seeded_and_saved_files_give_its_numbers(tmp_path: Path) -> None:
+    demo = ["demo", "--images", "12", "--detections", "8", "--classes", "4", "--per-class"]
+    result = numbers(*demo, "--save", str(tmp_path / "new" / "folder"), out=tmp_path / "1.json")
+    assert str(result) == str(numbers(*demo, "--seed", "0", out=tmp_path / "2.json"))
+    assert str(result) != str(numbers(*demo, "--seed", "1", out=tmp_path / "3.json"))
+    files = [str(tmp_path / "new" / "folder" / name) for name in ("annotations.json", "results.json")]
+    assert str(result) == str(numbers("evaluate", *files, "--per-class", out=tmp_path / "4.json"))
+
+
+def test_demo_on_the_gpu(tmp_path: Path, cuda: torch.device) -> None:
+    on_cpu = numbers("demo", out=tmp_path / "1.json")
+    assert str(on_cpu) == str(numbers("demo", "--device", str(cuda), out=tmp_path / "2.json"))
+
+
+# ------------------------------------------------------------------------------------------------------------- messages
+
+
+def test_quiet(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *small, "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 12
+    assert err == ""
+
+
+def test_progress_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich take any stream for a terminal
+    assert main(["demo", "--images", "12", "--batch-size", "5"]) == 0
+    out, err = capsys.readouterr()
+    assert "12/12" in err
+    assert "images/s" in err
+    assert len(out.splitlines()) == 12
+
+
+def test_without_rich(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    assert main(["demo", "--images", "12"]) == 0
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 12
+    assert err.startswith("detmetrics: 12 images in ")
+
+
+def test_what_is_left_out_is_told(small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = [RESULT, {**RESULT, "image_id": 3}, {**RESULT, "image_id": 4}, {**RESULT, "category_id": 8}]
+    dt = write(tmp_path / "many.json", results)
+    assert main(["evaluate", small[0], dt, "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    start = f"detmetrics: warning: {dt}: "
+    assert err.splitlines() == [
+        f'{start}2 of 4 entries are for images not listed in "images", such as image_id 3; dropped',
+        f'{start}1 of 4 entries are of categories not listed in "categories", such as category_id 8; dropped, '
+        "as in pycocotools",
+    ]
+    assert main(["evaluate", *small, "--quiet"]) == 0
+    assert capsys.readouterr().out == out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "[Errno 2] No such file or directory: '{}'"),
+        ("[", "{}: expected JSON, plain or gzipped, got an error: Expecting value: line 1 column 2 (char 1)"),
+        ("1", "{}: expected a JSON array, got 1"),
+        (
+            '[{"image_id": 1, "category_id": 5, "bbox": [0, 0, 1, 1]}]',
+            '{}: entry 0: "score": expected a finite number, got no such key',
+        ),
+        (
+            '[{"image_id": 2, "category_id": 5, "bbox": [0, 0, 1, 1], "score": 1}]',
+            '{}: 1 of 1 entries are for images not listed in "images", such as image_id 2',
+        ),
+    ],
+)
+def test_a_broken_file_fails_with_one_line(
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | None, message: str
+) -> None:
+    path = tmp_path / "broken.json"
+    if content is not None:
+        path.write_text(content)
+    assert main(["evaluate", small[0], str(path)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"detmetrics: error: {message.format(path)}\n"
+
+
+def test_an_output_that_cannot_be_written_fails(
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *small, "--quiet", "--json", str(tmp_path / "no" / "such.json")]) == 1
+    assert "No such file or directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: command"),
+        (["evaluate", "gt.json"], "the following arguments are required: DT.json"),
+        (["demo", "--images", "0"], "argument --images: expected an integer of 1 or more, got '0'"),
+        (["demo", "--batch-size", "x"], "argument --batch-size: expected an integer of 1 or more, got 'x'"),
+        (["demo", "--iou-thresholds", "1.5"], "argument --iou-thresholds: expected a number in [0, 1], got '1.5'"),
+        (["demo", "--device", "abacus"], "argument --device: expected a usable device, got 'abacus': "),
+    ],
+)
+def test_wrong_arguments(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "out", "err"),
+    [
+        (["--version"], 0, f"detmetrics {__version__}\n", ""),
+        (["evaluate", "no", "such"], 1, "", "detmetrics: error: [Errno 2] No such file or directory: 'no'\n"),
+    ],
+)
+def test_as_a_module(arguments: list[str], code: int, out: str, err: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "detmetrics", *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)
+
+
+# --------------------------------------------------------------------------------------------------------------- tables
+
+
+def test_summary_reads_headline_numbers_alone() -> None:
+    results = {"map": 0.25, "map_tiny": 1.0, "mar_5": 0.5, "mar_1000": 0.75, "map/cat": 0.1, "mar_1000/cat": 0.1}
+    assert coco_summary(results, [0.5]).splitlines() == [
+        " Average Precision  (AP) @[ IoU=0.50:0.50 | area=   all | maxDets=1000 ] = 0.250",
+        " Average Precision  (AP) @[ IoU=0.50:0.50 | area=  tiny | maxDets=1000 ] = 1.000",
+        " Average Recall     (AR) @[ IoU=0.50:0.50 | area=   all | maxDets=  5 ] = 0.500",
+        " Average Recall     (AR) @[ IoU=0.50:0.50 | area=   all | maxDets=1000 ] = 0.750",
+    ]
+
+
+def test_class_table_aligns_long_names() -> None:
+    results = {"map/traffic light": 0.5, "map/a/b": math.nan, "mar_100/traffic light": 1.0, "mar_100/a/b": math.nan}
+    assert class_table(results).splitlines() == [
+        "class            map  mar_100",
+        "traffic light  0.500    1.000",
+        "a/b              nan      nan",
+    ]
