@@ -1,0 +1,1 @@
+"""Benchmarks: detmetrics beside its peers, on the same generated data in the same run. ``python -m benchmarks.run``."""

@@ -1,0 +1,48 @@
+"""What four metrics at an operating point add to mean average precision when they share its state in a collection."""
+
+from typing import Any
+
+from benchmarks.detection_map import SIZE, SMALL, DetectionData, generate, twelve
+from benchmarks.harness import Contender, Meter, Problem, Statistics
+
+NAMES = ("DetectionPrecision", "DetectionRecall", "DetectionF1Score", "DetectionConfusionMatrix")
+
+
+def alone(data: DetectionData, meter: Meter) -> Statistics:
+    from detmetrics import MeanAveragePrecision
+
+    return _measure(data, meter, [MeanAveragePrecision()])
+
+
+def together(data: DetectionData, meter: Meter) -> Statistics:
+    import detmetrics
+
+    others = [getattr(detmetrics, name) for name in NAMES[:-1]]
+    matrix = detmetrics.DetectionConfusionMatrix(num_classes=data.num_classes)
+    return _measure(data, meter, [detmetrics.MeanAveragePrecision(), *(metric() for metric in others), matrix])
+
+
+def _measure(data: DetectionData, meter: Meter, metrics: list[Any]) -> Statistics:
+    from torchmetrics import MetricCollection
+
+    collection = MetricCollection(metrics).to(data.device)
+    with meter("update"):
+        for preds, target in data.batches():
+            collection.update(preds, target)
+    with meter("compute"):
+        return twelve(collection.compute())
+
+
+PROBLEM = Problem(
+    name="detection_collection",
+    title="Mean average precision alone, and with precision, recall, F1 and a confusion matrix in one collection",
+    generate=generate,
+    size=SIZE,
+    small=SMALL,
+    contenders=(
+        Contender("mAP alone", alone, ("detmetrics:MeanAveragePrecision",)),
+        Contender("mAP and four more", together, tuple(f"detmetrics:{name}" for name in NAMES)),
+    ),
+    bases=("mAP alone",),
+    reference="mAP alone",
+)
