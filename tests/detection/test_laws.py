@@ -1,0 +1,366 @@
+"""Laws of every public metric. One joins by an entry in ``REGISTRY``; the last test fails while one is missing."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+import detmetrics
+from detmetrics import functional
+from detmetrics.metric import Metric
+from tests.problems import random_problem, shuffled, split
+
+Data = tuple[Any, Any]  # the arguments of update(): lists or tensors, first dimension images
+
+
+class Entry(NamedTuple):
+    """How the laws use a metric."""
+
+    function: Callable[..., Any]
+    data: Callable[[int, bool], Data]  # (seed, with image ids) -> images
+    reject: Callable[[Data], Data]  # the same images, the last one such that update() must raise ValueError
+    settings: list[dict[str, Any]]  # of the constructor; each is tried
+    question: dict[str, Any]  # other settings, to ask of a state that was made under the first ones
+
+
+def detections(seed: int, image_ids: bool) -> Data:
+    for candidate in range(1000 * seed, 1000 * (seed + 1)):  # the first one with a few images
+        problem = random_problem(candidate, images=9, image_ids=image_ids, plain=True)
+        if len(problem.preds) >= 5:
+            return problem.preds, problem.target
+    raise AssertionError("no problem has five images")
+
+
+def with_nan_score(data: Data) -> Data:
+    preds, target = data
+    last = {"boxes": torch.zeros(1, 4), "scores": torch.tensor([float("nan")]), "labels": torch.tensor([0])}
+    return [*preds[:-1], last], target
+
+
+REGISTRY: dict[str, Entry] = {
+    "MeanAveragePrecision": Entry(
+        functional.mean_average_precision,
+        detections,
+        with_nan_score,
+        [{"extended_summary": True}, {"class_metrics": True, "zero_division": 0.0}, {"class_agnostic": True}],
+        {
+            "iou_thresholds": [0.15, 0.4],
+            "rec_thresholds": [0.0, 0.5],
+            "max_detection_thresholds": [2],
+            "area_ranges": {"mid": (500, 5000)},
+            "extended_summary": True,
+        },
+    ),
+}
+
+CASES = [
+    pytest.param(name, settings, id=f"{name}-{'-'.join(settings)}")
+    for name, entry in REGISTRY.items()
+    for settings in entry.settings
+]
+SEEDS = range(4)
+law = pytest.mark.parametrize(("name", "settings"), CASES)
+
+
+def fresh(name: str, settings: dict[str, Any]) -> Metric:
+    metric: Metric = getattr(detmetrics, name)(**settings)
+    return metric
+
+
+def fed(name: str, settings: dict[str, Any], *parts: Data) -> Metric:
+    metric = fresh(name, settings)
+    for preds, target in parts:
+        metric.update(preds, target)
+    return metric
+
+
+def cut(data: Data, seed: int) -> list[Data]:
+    return [(data[0][part], data[1][part]) for part in split(seed, len(data[0]))]
+
+
+def tensors(result: Any) -> dict[str, Tensor]:
+    return result if isinstance(result, dict) else {"value": result}
+
+
+def assert_same_bits(result: Any, expected: Any) -> None:
+    result, expected = tensors(result), tensors(expected)
+    assert list(result) == list(expected)
+    for key, value in expected.items():
+        assert result[key].dtype == value.dtype
+        assert torch.equal(result[key].nan_to_num(-1), value.nan_to_num(-1)), key
+
+
+def check(*metrics: Metric, expected: Any) -> None:
+    for metric in metrics:
+        assert_same_bits(metric.compute(), expected)
+
+
+# -------------------------------------------------------------------------------------------------------------- laws
+
+
+@law
+def test_the_function_equals_the_class(name: str, settings: dict[str, Any]) -> None:
+    for seed in SEEDS:
+        data = REGISTRY[name].data(seed, bool(seed % 2))
+        assert_same_bits(REGISTRY[name].function(*data, **settings), fed(name, settings, data).compute())
+
+
+@law
+def test_any_split_in_order_equals_the_whole(name: str, settings: dict[str, Any]) -> None:
+    for seed in SEEDS:
+        data = REGISTRY[name].data(seed, bool(seed % 2))
+        expected = fed(name, settings, data).compute()
+        one_by_one = [(data[0][i : i + 1], data[1][i : i + 1]) for i in range(len(data[0]))]
+        for parts in (cut(data, seed), cut(data, seed + 100), one_by_one):
+            check(fed(name, settings, *parts), expected=expected)
+
+
+@law
+def test_any_order_of_images_with_ids_equals_the_whole(name: str, settings: dict[str, Any]) -> None:
+    for seed in SEEDS:
+        data = REGISTRY[name].data(seed, True)
+        expected = fed(name, settings, data).compute()
+        for order in range(3):
+            preds, target = shuffled(order, *data)
+            check(fed(name, settings, *cut((preds, target), order)), expected=expected)
+
+
+@law
+def test_repeated_images_with_ids_change_nothing(name: str, settings: dict[str, Any]) -> None:
+    for seed in SEEDS:
+        preds, target = REGISTRY[name].data(seed, True)
+        expected = fed(name, settings, (preds, target)).compute()
+        check(fed(name, settings, (preds, target), (preds[:2], target[:2])), expected=expected)
+
+
+@law
+def test_merge_is_associative(name: str, settings: dict[str, Any]) -> None:
+    for seed in SEEDS:
+        data = REGISTRY[name].data(seed, bool(seed % 2))
+        expected = fed(name, settings, data).compute()
+        parts = [(data[0][part], data[1][part]) for part in (slice(0, 1), slice(1, 3), slice(3, None))]
+        left, right = [[fed(name, settings, part) for part in parts] for _ in range(2)]
+        left[0].merge_state(left[1])
+        left[0].merge_state(left[2])
+        right[1].merge_state(right[2])
+        right[0].merge_state(right[1])
+        check(left[0], right[0], expected=expected)
+
+
+@law
+def test_merge_of_images_with_ids_is_commutative(name: str, settings: dict[str, Any]) -> None:
+    data = REGISTRY[name].data(0, True)
+    expected = fed(name, settings, data).compute()
+    first, second = (fed(name, settings, (data[0][part], data[1][part])) for part in (slice(0, 2), slice(2, None)))
+    second.merge_state(first)
+    check(second, expected=expected)
+
+
+@law
+def test_the_empty_state_is_the_identity_of_merge(name: str, settings: dict[str, Any]) -> None:
+    data = REGISTRY[name].data(0, False)
+    full, empty = fed(name, settings, data), fresh(name, settings)
+    expected = full.compute()
+    empty.merge_state(full)
+    full.merge_state(fresh(name, settings))
+    check(full, empty, expected=expected)
+
+
+@law
+def test_inputs_are_neither_changed_nor_kept(name: str, settings: dict[str, Any]) -> None:
+    data = REGISTRY[name].data(1, True)
+    kept = copy.deepcopy(data)
+    expected = fed(name, settings, kept).compute()
+    metric = fed(name, settings, data)
+    metric.compute()
+    again = fed(name, settings, data)
+    for given, before in zip(walk(data), walk(kept), strict=True):
+        assert torch.equal(given, before)
+        given.zero_()  # the caller may reuse its tensors
+    check(metric, again, expected=expected)
+
+
+def walk(value: Any) -> list[Tensor]:
+    """All tensors of a nested structure."""
+    if isinstance(value, Tensor):
+        return [value]
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
+    return [tensor for child in children for tensor in walk(child)]
+
+
+@law
+def test_compute_is_repeatable(name: str, settings: dict[str, Any]) -> None:
+    metric = fed(name, {**settings, "compute_with_cache": False}, REGISTRY[name].data(2, True))
+    expected = metric.compute()
+    for value in tensors(metric.compute()).values():
+        value.fill_(7)
+    check(metric, expected=expected)
+
+
+@law
+def test_compute_between_updates_changes_nothing(name: str, settings: dict[str, Any]) -> None:
+    data = REGISTRY[name].data(3, False)
+    metric = fresh(name, settings)
+    for preds, target in cut(data, 3):
+        metric.update(preds, target)
+        metric.compute()
+    check(metric, expected=fed(name, settings, data).compute())
+
+
+@law
+def test_forward_is_the_value_of_the_batch(name: str, settings: dict[str, Any]) -> None:
+    data = REGISTRY[name].data(3, False)
+    metric = fresh(name, settings)
+    for part in cut(data, 3):
+        assert_same_bits(metric(*part), fed(name, settings, part).compute())
+    check(metric, expected=fed(name, settings, data).compute())
+
+
+@law
+def test_reset_makes_it_new(name: str, settings: dict[str, Any]) -> None:
+    data = REGISTRY[name].data(3, True)
+    metric = fed(name, settings, REGISTRY[name].data(2, True))
+    metric.compute()
+    metric.reset()
+    metric.update(*data)
+    check(metric, expected=fed(name, settings, data).compute())
+
+
+@law
+@pytest.mark.parametrize("asked", [False, True], ids=["before-compute", "after-compute"])
+def test_pickle_and_copies(name: str, settings: dict[str, Any], asked: bool) -> None:
+    data = REGISTRY[name].data(2, False)
+    first, rest = ((data[0][part], data[1][part]) for part in (slice(0, 2), slice(2, None)))
+    expected = fed(name, settings, data).compute()
+    metric = fed(name, settings, first)
+    if asked:
+        metric.compute()
+    for again in (pickle.loads(pickle.dumps(metric)), copy.deepcopy(metric), metric.clone()):
+        again.update(*rest)
+        check(again, expected=expected)
+
+
+@law
+def test_a_state_dict_answers_other_questions(name: str, settings: dict[str, Any]) -> None:
+    data = REGISTRY[name].data(2, True)
+    saved = fed(name, settings, *cut(data, 1))
+    saved.persistent(True)
+    state = saved.state_dict()
+    for asked in (settings, settings | REGISTRY[name].question):
+        loaded = fed(name, asked, REGISTRY[name].data(3, True))
+        loaded.compute()
+        loaded.load_state_dict(state)
+        check(loaded, expected=fed(name, asked, data).compute())
+
+
+@law
+def test_a_merged_state_answers_other_questions(name: str, settings: dict[str, Any]) -> None:
+    data = REGISTRY[name].data(2, True)
+    asked = settings | REGISTRY[name].question
+    metric = fresh(name, asked)
+    for part in cut(data, 1):
+        metric.merge_state(fed(name, settings, part))
+    check(metric, expected=fed(name, asked, data).compute())
+
+
+@law
+def test_a_rejected_update_changes_nothing(name: str, settings: dict[str, Any]) -> None:
+    data = REGISTRY[name].data(1, False)
+    metric = fed(name, settings, data)
+    state = copy.deepcopy(metric.metric_state)
+    with pytest.raises(ValueError, match=r"expected .*, got"):
+        metric.update(*REGISTRY[name].reject(data))
+    assert metric.update_count == 1
+    for now, before in zip(walk(metric.metric_state), walk(state), strict=True):
+        assert torch.equal(now, before)
+    with pytest.raises(ValueError, match=r"expected .*, got"):
+        metric(*REGISTRY[name].reject(data))
+    assert metric.update_count == 1
+    check(metric, expected=fed(name, settings, data).compute())
+
+
+@law
+def test_casts_change_nothing(name: str, settings: dict[str, Any]) -> None:
+    data = REGISTRY[name].data(1, False)
+    metric = fresh(name, settings).half()
+    metric.update(*data)
+    check(metric.to(torch.bfloat16), expected=fed(name, settings, data).compute())
+
+
+@law
+def test_one_thread_gives_the_bits_of_two(name: str, settings: dict[str, Any]) -> None:
+    data = [
+        values * 300 if isinstance(values, list) else torch.cat([values] * 300)
+        for values in REGISTRY[name].data(1, False)
+    ]
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            results.append(fed(name, settings, data).compute())
+    finally:
+        torch.set_num_threads(before)
+    assert_same_bits(*results)
+
+
+@law
+def test_inference_mode_changes_nothing(name: str, settings: dict[str, Any]) -> None:
+    data = REGISTRY[name].data(1, False)
+    metric = fresh(name, settings)
+    first, rest = ((data[0][part], data[1][part]) for part in (slice(0, 2), slice(2, None)))
+    with torch.inference_mode():
+        metric.update(*first)
+        metric.compute()
+    metric.update(*rest)
+    check(metric, expected=fed(name, settings, data).compute())
+
+
+@law
+def test_scalars_are_float64_without_dimensions(name: str, settings: dict[str, Any]) -> None:
+    plain = {key: value for key, value in settings.items() if key not in ("extended_summary", "class_metrics")}
+    for value in tensors(fed(name, plain, REGISTRY[name].data(0, True)).compute()).values():
+        assert (value.ndim, value.dtype) == (0, torch.float64)
+
+
+@law
+def test_a_gpu_gives_the_same_bits(name: str, settings: dict[str, Any], cuda: torch.device) -> None:
+    for seed in SEEDS:
+        data = REGISTRY[name].data(seed, True)
+        moved = fresh(name, settings).to(cuda)
+        for part in cut(data, seed):
+            moved.update(*to_device(part, cuda))
+        result = moved.compute()
+        assert {value.device.type for value in tensors(result).values()} == {"cuda"}
+        assert_same_bits(to_device(result, torch.device("cpu")), fed(name, settings, data).compute())
+
+
+@law
+def test_an_update_on_a_gpu_does_not_wait_for_it(name: str, settings: dict[str, Any], cuda: torch.device) -> None:
+    metric = fresh(name, settings).to(cuda)
+    data = to_device(REGISTRY[name].data(0, False), cuda)
+    metric.update(*data)  # the first call may allocate
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        metric.update(*data)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    metric.compute()
+
+
+def to_device(value: Any, device: torch.device) -> Any:
+    if isinstance(value, dict):
+        return {key: to_device(child, device) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(to_device(child, device) for child in value)
+    return value.to(device) if isinstance(value, Tensor) else value
+
+
+def test_no_public_metric_is_missing() -> None:
+    public = {name: getattr(detmetrics, name) for name in detmetrics.__all__}
+    metrics = {name for name, value in public.items() if isinstance(value, type) and issubclass(value, Metric)}
+    assert metrics - {"Metric"} == set(REGISTRY)
+    assert {entry.function.__name__ for entry in REGISTRY.values()} == set(functional.__all__)
