@@ -76,6 +76,20 @@ def check_class_names(class_names: Any) -> dict[int, str]:
     return dict(sorted(named.items()))
 
 
+def check_classes(class_names: Any, num_classes: Any) -> dict[int, str] | None:
+    """The declared classes as a dict from label to name, or None. Without names they are called by their labels."""
+    if num_classes is None:
+        return None if class_names is None else check_class_names(class_names)
+    if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 1:
+        raise ValueError(f"num_classes: expected a positive int, got {num_classes!r}")
+    if class_names is None:
+        return {label: str(label) for label in range(num_classes)}
+    named = check_class_names(class_names)
+    if len(named) != num_classes:
+        raise ValueError(f"class_names: expected num_classes={num_classes} names, got {len(named)}")
+    return named
+
+
 def check_declared(observed: Tensor, declared: Mapping[int, str]) -> None:
     """Raise if a label of ``observed`` (C,) has no name."""
     unknown = [label for label in observed.tolist() if label not in declared]

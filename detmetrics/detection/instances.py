@@ -233,7 +233,7 @@ def _image_rows(detections: _Side, targets: _Side) -> Tensor:
     rows = columns.T.to(device, non_blocking=True)
     if ids is not None and keys is not ids:
         given = torch.stack([torch.as_tensor(x, dtype=torch.int64, device=device).reshape(()) for x in ids])
-        rows = torch.cat([given[:, None], rows[:, 1:]], dim=1)
+        rows = torch.cat([given[:, None].clamp(min=-1), rows[:, 1:]], dim=1)  # a negative id must not pass for none
     return rows
 
 

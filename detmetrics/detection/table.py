@@ -93,22 +93,24 @@ def settle(batch: Instances, num_before: int, pairs: str, floor: float, values_c
 
 
 def _without_invalid(batch: Instances) -> tuple[Instances, Tensor]:
-    """The batch without the rows of images that fail a check, and 1 + the index of that check for each image."""
+    """The batch without the rows of images that fail a check, and the number of the first such check, from 1, or 0."""
     images = batch.images
-    failed = torch.zeros(len(images), dtype=torch.int64, device=images.device)
     image_of = {
         "preds": owners(images[:, 1], len(batch.detections)),
         "target": owners(images[:, 2], len(batch.targets)),
     }
-    for number, check in enumerate(find_invalid(batch), start=1):
-        failed.scatter_reduce_(0, image_of[check.side], check.failing * number, "amax")
+    checks = find_invalid(batch)
     bad_key = (images[:, 0] < 0) & (images[:, 0] != NO_KEY)
-    failed = torch.where(bad_key, len(find_invalid(batch)) + 1, failed)
-    valid = failed == 0
-    kept = torch.stack([images[:, 0], images[:, 1] * valid, images[:, 2] * valid, images[:, 3]], dim=1)
+    passed = len(checks) + 2
+    failed = torch.where(bad_key, len(checks) + 1, torch.full_like(images[:, 0], passed))
+    for number, check in enumerate(checks, start=1):
+        failed.scatter_reduce_(0, image_of[check.side], torch.where(check.failing, number, passed), "amin")
+    valid = failed == passed
+    keys = torch.where(bad_key, NO_KEY, images[:, 0])
+    kept = torch.stack([keys, images[:, 1] * valid, images[:, 2] * valid, images[:, 3]], dim=1)
     detections = batch.detections[valid.index_select(0, image_of["preds"])]
     targets = batch.targets[valid.index_select(0, image_of["target"])]
-    return Instances(kept, detections, targets), failed
+    return Instances(kept, detections, targets), torch.where(valid, 0, failed)
 
 
 def _hash_rows(rows: Tensor, image: Tensor, num_images: int) -> Tensor:
