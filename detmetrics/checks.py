@@ -6,6 +6,7 @@ A message names the key and the image, what was expected and what came: ``preds[
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -60,6 +61,25 @@ def check_area_ranges(name: str, ranges: Any) -> dict[str, tuple[float, float]]:
     return checked
 
 
+def check_area_range(name: str, value: Any, names: Sequence[str]) -> str | tuple[float, float]:
+    """An area range: one of some names, or ``(low, high)``."""
+    if isinstance(value, str):
+        check_choice(name, value, names)
+        return value
+    try:
+        return check_area_ranges(name, {name: value})[name]
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: expected one of {tuple(names)} or (low, high), got {value!r}") from None
+
+
+def check_number(name: str, value: Any, above: float = -math.inf) -> float:
+    """A finite number, larger than ``above``."""
+    if not isinstance(value, int | float) or not above < value < math.inf:
+        bound = "" if above == -math.inf else f" above {above:g}"
+        raise ValueError(f"{name}: expected a finite number{bound}, got {value!r}")
+    return float(value)
+
+
 def check_class_names(class_names: Any) -> dict[int, str]:
     """Class names as a dict from label to name, in ascending order of labels."""
     if isinstance(class_names, Mapping):
@@ -88,6 +108,16 @@ def check_classes(class_names: Any, num_classes: Any) -> dict[int, str] | None:
     if len(named) != num_classes:
         raise ValueError(f"class_names: expected num_classes={num_classes} names, got {len(named)}")
     return named
+
+
+def check_iou_types(iou_type: Any, choices: Sequence[str]) -> tuple[str, ...]:
+    """The similarities asked for: one name, or several distinct ones."""
+    iou_types = (iou_type,) if isinstance(iou_type, str) else tuple(iou_type)
+    for name in iou_types:
+        check_choice("iou_type", name, choices)
+    if not iou_types or len(set(iou_types)) < len(iou_types):
+        raise ValueError(f"iou_type: expected one of {tuple(choices)} or several distinct ones, got {iou_type!r}")
+    return iou_types
 
 
 def check_declared(observed: Tensor, declared: Mapping[int, str]) -> None:
@@ -124,7 +154,7 @@ def check_boxes(where: str, boxes: Tensor, device: torch.device) -> int:
         return 0
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"{where}['boxes']: expected shape (N, 4), got {tuple(boxes.shape)}")
-    _check_kind(where, "boxes", boxes, device)
+    check_kind(where, "boxes", boxes, device)
     return len(boxes)
 
 
@@ -140,10 +170,11 @@ def check_vector(
         )
     if integer and (values.dtype.is_floating_point or values.dtype == torch.bool):
         raise ValueError(f"{where}[{key!r}]: expected an integer dtype, got {values.dtype}")
-    _check_kind(where, key, values, device)
+    check_kind(where, key, values, device)
 
 
-def _check_kind(where: str, key: str, values: Tensor, device: torch.device) -> None:
+def check_kind(where: str, key: str, values: Tensor, device: torch.device) -> None:
+    """Raise unless the values are real numbers on the device."""
     if values.dtype.is_complex:
         raise ValueError(f"{where}[{key!r}]: expected a real dtype, got {values.dtype}")
     if values.device.type != device.type:
@@ -187,3 +218,118 @@ def _listed(name: str, values: Any, expected: str) -> list[Any]:
     if not isinstance(values, Sequence) or isinstance(values, str) or not len(values):
         raise ValueError(f"{name}: expected a list of {expected}, at least one, got {values!r}")
     return list(values)
+
+
+# Label maps, masks and the reductions of counts.
+
+
+def check_zero_division(value: Any) -> float:
+    """NaN or a finite number, as a float."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or value in (float("inf"), -float("inf")):
+        raise ValueError(f"zero_division: expected a finite number or nan, got {value!r}")
+    return float(value)
+
+
+def check_reduction(average: Any, aggregate: Any, aggregates: Mapping[str, Sequence[str]]) -> None:
+    """Raise unless ``aggregates`` has the aggregate and, for it, the average."""
+    check_choice("aggregate", aggregate, tuple(aggregates))
+    if average not in aggregates[aggregate]:
+        expected = f"expected one of {tuple(aggregates[aggregate])} with aggregate={aggregate!r}"
+        raise ValueError(f"average: {expected}, got {average!r}")
+
+
+def check_class_weights(class_weights: Any, num_classes: int, average: str) -> list[float]:
+    """One non-negative weight a class, for a macro average."""
+    weights = [float(weight) for weight in _listed("class_weights", class_weights, "numbers")]
+    if len(weights) != num_classes or not all(0 <= weight < float("inf") for weight in weights):
+        raise ValueError(f"class_weights: expected {num_classes} non-negative numbers, got {weights}")
+    if average != "macro":
+        raise ValueError(f"class_weights: expected average='macro', got average={average!r}")
+    return weights
+
+
+def check_integers(name: str, values: Any) -> tuple[int, ...]:
+    """An int, several ints or None as distinct ints in ascending order."""
+    listed = [] if values is None else [values] if isinstance(values, int) else list(values)
+    for value in listed:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{name}: expected an int, several ints or None, got {values!r}")
+    return tuple(sorted(set(listed)))
+
+
+def check_labels(name: str, values: Any, num_classes: int) -> tuple[int, ...]:
+    """Distinct labels of classes in ascending order."""
+    labels = check_integers(name, values)
+    if labels and not 0 <= labels[0] <= labels[-1] < num_classes:
+        raise ValueError(f"{name}: expected labels 0 to {num_classes - 1}, got {list(labels)}")
+    return labels
+
+
+def check_map_tensors(preds: Any, target: Any, device: torch.device) -> None:
+    """Raise unless both are real tensors with a batch dimension on the metric's device."""
+    for name, value in (("preds", preds), ("target", target)):
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name}: expected a tensor, got {type(value).__name__}")
+        if value.dtype.is_complex:
+            raise ValueError(f"{name}: expected a real dtype, got {value.dtype}")
+        if value.ndim == 0:
+            raise ValueError(f"{name}: expected a tensor with a batch dimension, got a 0-d tensor")
+        if value.device.type != device.type:
+            raise ValueError(
+                f"{name}: expected a tensor on the metric's device {device}, got one on {value.device}; "
+                "move the metric with .to(device)"
+            )
+
+
+def check_label_maps(preds: Tensor, target: Tensor, num_classes: int) -> None:
+    """Raise unless preds are labels of the shape of target (B, ...), or scores (B, C, ...) for it."""
+    expected = [tuple(target.shape), (*target.shape[:1], num_classes, *target.shape[1:])]
+    if tuple(preds.shape) not in expected or preds.ndim not in (target.ndim, target.ndim + 1):
+        raise ValueError(
+            f"preds: expected labels {expected[0]} or scores {expected[1]} for a target {expected[0]}, "
+            f"got {tuple(preds.shape)}"
+        )
+
+
+def check_masks(preds: Tensor, target: Tensor, num_classes: int | None) -> None:
+    """Raise unless both have one shape: (B, ...), or (B, C, ...) if the number of classes is given."""
+    if preds.shape != target.shape:
+        raise ValueError(f"preds: expected the shape of target {tuple(target.shape)}, got {tuple(preds.shape)}")
+    if num_classes is not None and (target.ndim < 2 or target.shape[1] != num_classes):
+        raise ValueError(f"target: expected shape (B, {num_classes}, ...), got {tuple(target.shape)}")
+
+
+def check_label_values(name: str, values: Tensor, num_classes: int, ignored: Sequence[int]) -> None:
+    """Raise if a value of (B, ...) is no label and not ignored, naming the first such; reads the device."""
+    for image, labels in enumerate(values.double()):
+        valid = (labels >= 0) & (labels < num_classes) & (labels == labels.trunc())
+        for value in ignored:
+            valid |= labels == value
+        if not bool(valid.all()):
+            also = f" or ignored {list(ignored)}" if ignored else ""
+            got = labels[~valid][0].item()
+            raise ValueError(f"{name}[{image}]: expected labels 0 to {num_classes - 1}{also}, got {got:g}")
+
+
+def check_scores(scores: Tensor, low: float, high: float) -> None:
+    """Raise if a score of (B, ...) is NaN or outside [low, high], naming the first such; reads the device."""
+    for image, values in enumerate(scores):
+        valid = (values >= low) & (values <= high)
+        if not bool(valid.all()):
+            expected = "numbers" if low == -math.inf else f"in [{low:g}, {high:g}] (logits with from_logits=True)"
+            raise ValueError(f"preds[{image}]: expected scores {expected}, got {values[~valid][0].item():g}")
+
+
+def check_ids(image_ids: Any, num_images: int, device: torch.device) -> Tensor:
+    """One id an image, (B,) int64 on the device; negative ones are found by :func:`check_id_values`."""
+    ids = image_ids if isinstance(image_ids, Tensor) else torch.tensor(image_ids, device=device)
+    if ids.shape != (num_images,) or ids.dtype.is_floating_point or ids.dtype == torch.bool:
+        got = f"{ids.dtype} of shape {tuple(ids.shape)}"
+        raise ValueError(f"image_ids: expected {num_images} non-negative ints, one an image, got {got}")
+    return ids.to(device, torch.int64)
+
+
+def check_id_values(ids: Tensor) -> None:
+    """Raise if an id of (B,) is negative; reads the device."""
+    if bool((ids < 0).any()):
+        raise ValueError(f"image_ids: expected non-negative ints, got {int(ids.min())}")

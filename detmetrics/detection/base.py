@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,13 +10,27 @@ import torch
 from torch import Tensor
 
 from detmetrics import checks
-from detmetrics.detection.instances import DETECTION_COLUMNS, IMAGE_COLUMNS, NO_SCORES, TARGET_COLUMNS, Instances, pack
+from detmetrics.detection.instances import (
+    DETECTION_COLUMNS,
+    IMAGE_COLUMNS,
+    LABEL,
+    NO_SCORES,
+    TARGET_COLUMNS,
+    Instances,
+    Items,
+    pack,
+)
+from detmetrics.detection.masks import measure
 from detmetrics.detection.matches import AreaRange, Matches, match
-from detmetrics.detection.table import WIDTHS, Rows, Table, merge_classes, read, same_class, settle
+from detmetrics.detection.settle import settle
+from detmetrics.detection.table import WIDTHS, Rows, Table, merge_classes, read, same_class
 from detmetrics.metric import Metric
 from detmetrics.ops.boxes import BOX_FORMATS
+from detmetrics.ops.masks import MASK_BUDGET
+from detmetrics.ops.overlaps import Overlaps
 
 DEFAULT_FLOOR = 0.1
+IOU_TYPES = ("bbox", "segm", "boundary")
 SETTLE_AT = {"cpu": 1 << 16, "cuda": 1 << 20}  # waiting rows after which overlaps are found
 
 
@@ -27,13 +42,15 @@ class DetectionMetric(Metric):
 
     Args:
         floor: The smallest overlap that is kept.
-        pairs: ``"same"`` to keep overlaps within a class, ``"all"`` for those between classes too. None: what the metric
-            itself asks about.
+        pairs: ``"same"`` to keep overlaps within a class, ``"all"`` for those between classes too. None: what the
+            metric itself asks about.
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``.
-        iou_type: ``"bbox"``.
+        iou_type: ``"bbox"``, ``"segm"`` for masks, ``"boundary"`` for the smaller of the overlaps of masks and of their
+            boundaries, or several of them, with a state for each.
         class_names: The declared classes: a list, or a dict from label to name. None: the observed labels.
         class_agnostic: Treat all labels as one class.
         num_classes: Declares the classes 0 to ``num_classes`` - 1, without names.
+        mask_budget: Bytes that the temporaries of mask overlaps may take.
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
     """
 
@@ -44,30 +61,33 @@ class DetectionMetric(Metric):
         floor: float,
         pairs: str | None,
         box_format: str,
-        iou_type: str,
+        iou_type: str | Sequence[str],
         class_names: Sequence[str] | Mapping[int, str] | None,
         class_agnostic: bool,
         *,
         num_classes: int | None = None,
+        mask_budget: int = MASK_BUDGET,
         **kwargs: Any,
     ) -> None:
         checks.check_choice("box_format", box_format, BOX_FORMATS)
-        checks.check_choice("iou_type", iou_type, ("bbox",))
+        iou_types = checks.check_iou_types(iou_type, IOU_TYPES)
         checks.check_bool("class_agnostic", class_agnostic)
         pairs = pairs or ("all" if class_agnostic else "same")
         checks.check_choice("pairs", pairs, ("all",) if class_agnostic else ("same", "all"))
-        super().__init__(f"{iou_type}_{pairs}_{floor!r}_{box_format}", **kwargs)
-        self.floor, self.pairs, self.box_format, self.iou_type = floor, pairs, box_format, iou_type
+        super().__init__(f"{pairs}_{floor!r}_{box_format}", **kwargs)
+        self.floor, self.pairs, self.box_format, self.iou_types = floor, pairs, box_format, iou_types
+        self.mask_budget = mask_budget
         self.class_names = checks.check_classes(class_names, num_classes)
         self.has_names = class_names is not None and not class_agnostic  # so that results can be called by them
         self.class_agnostic = class_agnostic
         self.num_images = self.num_duplicates = 0  # as of the last compute()
         self.classes = torch.empty(0, dtype=torch.int64)  # as of the last compute()
-        for name, width in WIDTHS.items():
-            self.add_rows(name, width, keyed=name == "images")
-        self.add_rows("waiting_images", IMAGE_COLUMNS)
-        self.add_rows("waiting_detections", DETECTION_COLUMNS)
-        self.add_rows("waiting_targets", TARGET_COLUMNS)
+        for iou_type, (name, width) in itertools.product(iou_types, WIDTHS.items()):
+            self.add_rows(f"{iou_type}_{name}", width, keyed=name == "images")
+        if "bbox" in iou_types:
+            self.add_rows("waiting_images", IMAGE_COLUMNS)
+            self.add_rows("waiting_detections", DETECTION_COLUMNS)
+            self.add_rows("waiting_targets", TARGET_COLUMNS)
 
     def update(self, preds: Sequence[Mapping[str, Any]], target: Sequence[Mapping[str, Any]]) -> None:
         """Add a batch of images.
@@ -81,34 +101,61 @@ class DetectionMetric(Metric):
             ValueError: if a batch does not fit; nothing is changed. On a GPU, values (not finite, negative sizes) are
                 found later, and every ``compute()`` raises until ``reset()``.
         """
-        check_values = not checks.defers_value_checks(self.device)
-        batch = pack(preds, target, self.box_format, self.device, check_values, self.needs_scores)
-        if check_values:
-            self._check_labels(batch.detections[:, 5], batch.targets[:, 5])
-        for name, rows in batch._asdict().items():
-            self.append(f"waiting_{name}", rows)
-        waiting = sum(self.num_rows(f"waiting_{name}") for name in Instances._fields)
-        if waiting >= SETTLE_AT.get(self.device.type, SETTLE_AT["cuda"]):
-            self.settle()
+        batches = {iou_type: self._pack_batch(iou_type, preds, target) for iou_type in self.iou_types}
+        settled = {
+            iou_type: self._settle_batch(iou_type, batch, overlaps)
+            for iou_type, (batch, overlaps) in batches.items()
+            if overlaps is not None
+        }
+        for iou_type, rows in settled.items():
+            self._append(f"{iou_type}_", rows)
+        if "bbox" in batches:
+            self._append("waiting_", batches["bbox"][0])
+            waiting = sum(self.num_rows(f"waiting_{name}") for name in Instances._fields)
+            if waiting >= SETTLE_AT.get(self.device.type, SETTLE_AT["cuda"]):
+                self.settle()
 
     def settle(self) -> None:
         """Find the overlaps of the images that wait."""
-        if not self.num_rows("waiting_images"):
+        if "bbox" not in self.iou_types or not self.num_rows("waiting_images"):
             return
         batch = Instances(*(self.rows(f"waiting_{name}") for name in Instances._fields))
-        checked = not checks.defers_value_checks(self.device)
-        rows = settle(batch, self.num_rows("images"), self.pairs, self.floor, checked)
+        rows = self._settle_batch("bbox", batch)
         for name in Instances._fields:
             self.take_rows(f"waiting_{name}")
-        for name, chunk in rows._asdict().items():
-            self.append(name, chunk)
+        self._append("bbox_", rows)
 
-    def _read(self, across_classes: bool = False) -> Table:
+    def _pack_batch(self, iou_type: str, preds: Items, target: Items) -> tuple[Instances, Overlaps | None]:
+        """A checked batch, and its overlaps if they are those of masks, which do not wait."""
+        check_values = not checks.defers_value_checks(self.device)
+        options = (self.device, check_values, self.needs_scores)
+        if iou_type == "bbox":
+            batch, overlaps = pack(preds, target, self.box_format, *options), None
+        else:
+            boundary = iou_type == "boundary"
+            measured = measure(preds, target, boundary, self.pairs, self.floor, self.device, self.mask_budget)
+            batch = pack(measured.preds, measured.target, "xyxy", *options, measured.areas)
+            overlaps = measured.overlaps
+        if check_values:
+            self._check_labels(batch.detections[:, LABEL], batch.targets[:, LABEL])
+        return batch, overlaps
+
+    def _settle_batch(self, iou_type: str, batch: Instances, overlaps: Overlaps | None = None) -> Rows:
+        values_checked = not checks.defers_value_checks(self.device)
+        num_before = self.num_rows(f"{iou_type}_images")
+        return settle(batch, num_before, self.pairs, self.floor, values_checked, overlaps)
+
+    def _append(self, prefix: str, parts: Instances | Rows) -> None:
+        for name, rows in parts._asdict().items():
+            self.append(prefix + name, rows)
+
+    def _read(self, across_classes: bool = False, iou_type: str | None = None) -> Table:
         """The accumulated images as a table; the classes are ``self.classes`` from here on.
 
         Overlaps between classes are left out, unless they are asked for or all labels count as one class.
         """
-        table = read(Rows(*(self.rows(name) for name in Rows._fields)))
+        prefix = iou_type or self.iou_types[0]
+        table = read(Rows(*(self.rows(f"{prefix}_{name}") for name in Rows._fields)))
         if self.needs_scores and bool((table.score_dtype == NO_SCORES).any()):
             raise ValueError(f"{type(self).__name__}: expected preds with scores, got images without 'scores'")
         if self.class_agnostic:
@@ -127,8 +174,8 @@ class DetectionMetric(Metric):
         """The matches of a table; thresholds below the floor raise, since overlaps there were not kept."""
         if min(iou_thresholds) < self.floor:
             raise ValueError(
-                f"iou_thresholds: expected {self.floor} or more, got {min(iou_thresholds)}; overlaps below were not kept: "
-                "give the metric its smallest threshold when it is made"
+                f"iou_thresholds: expected {self.floor} or more, got {min(iou_thresholds)}; overlaps below were not "
+                "kept: give the metric its smallest threshold when it is made"
             )
         return match(table, iou_thresholds, area_ranges)
 

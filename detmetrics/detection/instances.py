@@ -20,8 +20,9 @@ NO_SCORES = len(SCORE_DTYPES)  # stands for the dtype where detections came with
 NO_KEY = torch.iinfo(torch.int64).min
 
 IMAGE_COLUMNS = 4  # key or NO_KEY, number of detections, number of targets, index into SCORE_DTYPES or NO_SCORES
-DETECTION_COLUMNS = 6  # x, y, width, height, score as float64 bits; label
+DETECTION_COLUMNS = 7  # x, y, width, height, area as float64 bits; label; score as float64 bits
 TARGET_COLUMNS = 7  # x, y, width, height, area as float64 bits; label, flags
+AREA, LABEL, SCORE, FLAGS = 4, 5, 6, 6  # the columns from the fifth
 
 
 class Instances(NamedTuple):
@@ -42,7 +43,13 @@ class ValueCheck(NamedTuple):
 
 
 def pack(
-    preds: Items, target: Items, box_format: str, device: torch.device, check_values: bool, needs_scores: bool = True
+    preds: Items,
+    target: Items,
+    box_format: str,
+    device: torch.device,
+    check_values: bool,
+    needs_scores: bool = True,
+    areas: Tensor | None = None,
 ) -> Instances:
     """Check and copy a batch.
 
@@ -54,6 +61,7 @@ def pack(
         device: Where the rows go, and where the inputs must be.
         check_values: Whether to check values now. If not, nothing is read back from the device.
         needs_scores: False if all images of the batch may come without scores.
+        areas: ``(N,)`` float64, of the detections of all images; None for those of their boxes.
 
     Returns:
         The batch; a copy, so that the caller may change the inputs afterwards.
@@ -62,17 +70,18 @@ def pack(
         ValueError: if a key is missing, or a shape, dtype, length, device or value does not fit.
     """
     checks.check_lists(preds, target)
-    unscored = not needs_scores and bool(preds) and all(isinstance(item, Mapping) and "scores" not in item for item in preds)
+    unscored = not needs_scores and bool(preds) and all(isinstance(x, Mapping) and "scores" not in x for x in preds)
     keys = ("boxes", "labels") if unscored else ("boxes", "scores", "labels")
     detections = _join_side("preds", preds, keys, device)
     targets = _join_side("target", target, ("boxes", "labels"), device)
     boxes, target_boxes = (_boxes_of(side, box_format) for side in (detections, targets))
-    scores = detections.columns["scores"].double() if not unscored else torch.ones_like(boxes[0][:, 0])
+    scores = torch.ones_like(boxes[0][:, 0]) if unscored else detections.columns["scores"].double()
+    detection_area = boxes[1].prod(dim=1) if areas is None else areas
     area = _optional(targets, "area", target_boxes[1].prod(dim=1))
     flags = [(_optional(targets, key, None) != 0) * flag for key, flag in (("iscrowd", CROWD), ("ignore", IGNORE))]
     batch = Instances(
         _image_rows(detections, targets),
-        _rows(*boxes, scores, detections.columns["labels"]),
+        _rows(*boxes, detection_area, detections.columns["labels"], scores.view(torch.int64)),
         _rows(*target_boxes, area, targets.columns["labels"], flags[0] + flags[1]),
     )
     if check_values:
@@ -87,11 +96,11 @@ def pack(
 def find_invalid(batch: Instances) -> list[ValueCheck]:
     """Every check of values, with the rows that fail it; reads nothing back from the device."""
     detections, targets = batch.detections.view(torch.float64), batch.targets.view(torch.float64)
-    found = [ValueCheck("preds", "scores", "finite scores", ~detections[:, 4].isfinite())]
+    found = [ValueCheck("preds", "scores", "finite scores", ~detections[:, SCORE].isfinite())]
     for side, rows in (("preds", detections), ("target", targets)):
         found.append(ValueCheck(side, "boxes", "finite coordinates", ~rows[:, :4].isfinite().all(dim=1)))
         found.append(ValueCheck(side, "boxes", "width and height of 0 or more", (rows[:, 2:4] < 0).any(dim=1)))
-    area = targets[:, 4]
+    area = targets[:, AREA]
     found.append(ValueCheck("target", "area", "finite areas of 0 or more", ~(area.isfinite() & (area >= 0))))
     return found
 
@@ -237,7 +246,7 @@ def _image_rows(detections: _Side, targets: _Side) -> Tensor:
     return rows
 
 
-def _rows(corner: Tensor, size: Tensor, value: Tensor, *integers: Tensor) -> Tensor:
+def _rows(corner: Tensor, size: Tensor, area: Tensor, *integers: Tensor) -> Tensor:
     """Rows of int64: the bits of the floats, then the integers."""
-    bits = [corner.view(torch.int64), size.view(torch.int64), value.view(torch.int64)[:, None]]
+    bits = [corner.view(torch.int64), size.view(torch.int64), area.view(torch.int64)[:, None]]
     return torch.cat([*bits, *(x.to(torch.int64)[:, None] for x in integers)], dim=1)

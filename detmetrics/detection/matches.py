@@ -13,7 +13,7 @@ from detmetrics.detection.instances import CROWD
 from detmetrics.detection.table import Table
 from detmetrics.ops.curves import Matched, Ranking
 from detmetrics.ops.matching import BITS, greedy_match
-from detmetrics.ops.ragged import descending_key, lexsort, rank_in_run, run_starts
+from detmetrics.ops.ragged import descending_key, invert, lexsort, rank_in_run, run_starts
 
 AreaRange = tuple[float, float]
 
@@ -142,7 +142,7 @@ def rank(table: Table, classes: Tensor, matches: Matches) -> Ranked:
     padded = torch.cat([order, order.new_zeros(1)])  # a last class without detections starts behind the end
     best_score = torch.where(is_present, table.scores[padded[first]] if len(order) else 0.0, 0.0)
     in_image = rank_in_run(run_starts(table.image, table.labels))  # the table goes by image, label, score
-    position = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
+    position = invert(order)
     by_position = position.index_select(0, matches.detection).sort(stable=True)
     detection = matches.detection.index_select(0, by_position.indices)
     return Ranked(

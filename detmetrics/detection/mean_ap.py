@@ -42,7 +42,8 @@ class MeanAveragePrecision(DetectionMetric):
 
     Args:
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
-        iou_type: ``"bbox"``.
+        iou_type: ``"bbox"``, ``"segm"`` for masks, ``"boundary"`` for masks and their boundaries, or several of them,
+            whose results are then called ``bbox_map``, ``segm_map`` and so on.
         iou_thresholds: Numbers in [0, 1]; None for .5, .55, ..., .95.
         rec_thresholds: Recall points in [0, 1]; None for 0, .01, ..., 1.
         max_detection_thresholds: Limits on the detections of a class in an image, any number of them; None for 1, 10,
@@ -87,7 +88,7 @@ class MeanAveragePrecision(DetectionMetric):
     def __init__(
         self,
         box_format: str = "xyxy",
-        iou_type: str = "bbox",
+        iou_type: str | Sequence[str] = "bbox",
         iou_thresholds: Sequence[float] | None = None,
         rec_thresholds: Sequence[float] | None = None,
         max_detection_thresholds: Sequence[int] | None = None,
@@ -129,7 +130,15 @@ class MeanAveragePrecision(DetectionMetric):
 
     def compute(self) -> dict[str, Tensor]:
         """The results for all images so far; see the class."""
-        table = self._read()
+        if len(self.iou_types) == 1:
+            return self._results(self._read())
+        results: dict[str, Tensor] = {}
+        for iou_type in self.iou_types:
+            own = self._results(self._read(iou_type=iou_type))
+            results |= {key if key == "classes" else f"{iou_type}_{key}": value for key, value in own.items()}
+        return results
+
+    def _results(self, table: Table) -> dict[str, Tensor]:
         arrays = self._accumulate(table)
         precision, recall = arrays.precision[..., -1], arrays.recall  # (T, R, C, A), (T, C, A, M)
         largest = self.max_detection_thresholds[-1]

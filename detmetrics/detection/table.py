@@ -1,6 +1,6 @@
 """The state of detection metrics: rows for images, detections, targets and the overlaps between them.
 
-``settle`` turns waiting batches into rows, ``read`` turns rows into a :class:`Table` for the metrics to ask.
+:func:`read` turns rows into a :class:`Table` for the metrics to ask.
 """
 
 from __future__ import annotations
@@ -10,11 +10,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics.detection.instances import CROWD, NO_KEY, Instances, find_invalid
+from detmetrics.detection.instances import DETECTION_COLUMNS, TARGET_COLUMNS, Instances, find_invalid
 from detmetrics.metric import FIRST_ARRIVAL
-from detmetrics.ops.boxes import box_area
-from detmetrics.ops.overlaps import find_overlaps
-from detmetrics.ops.ragged import descending_key, exclusive_cumsum, lexsort, owners, ranges, rank_in_run, run_starts
+from detmetrics.ops.ragged import (
+    descending_key,
+    exclusive_cumsum,
+    hash_runs,
+    invert,
+    lexsort,
+    owners,
+    ranges,
+    run_starts,
+)
 
 WIDTHS = {"images": 6, "detections": 3, "targets": 3, "overlaps": 2}  # int64 columns of each kind of row
 
@@ -30,96 +37,6 @@ class Rows(NamedTuple):
 
 NOTE_DTYPE = 7  # lowest bits of an image's notes: index of the dtype of its scores, or NO_SCORES
 NOTE_INVALID = 3  # notes >> NOTE_INVALID: 1 + index of the check that failed; such an image has no other rows
-
-
-def settle(batch: Instances, num_before: int, pairs: str, floor: float, values_checked: bool) -> Rows:
-    """Find the overlaps of a batch and keep what metrics can ask about.
-
-    Args:
-        batch: Any number of images.
-        num_before: The number of images that came before, for the arrival keys of images without an id.
-        pairs: ``"same"`` keeps overlaps within a class, ``"all"`` also those between classes.
-        floor: The smallest overlap that is kept.
-        values_checked: False if the values have yet to be checked; an image that fails is reduced to a note.
-
-    Returns:
-        The rows of the batch.
-    """
-    notes = batch.images[:, 3]
-    if not values_checked:
-        batch, failed = _without_invalid(batch)
-        notes = notes | failed << NOTE_INVALID
-    keys, num_detections, num_targets, _ = batch.images.unbind(1)
-    arrival = FIRST_ARRIVAL + num_before + torch.arange(len(keys), device=keys.device)
-    keys = torch.where(keys == NO_KEY, arrival, keys)
-
-    image = torch.cat([owners(num_detections, len(batch.detections)), owners(num_targets, len(batch.targets))])
-    label = torch.cat([batch.detections[:, 5], batch.targets[:, 5]])
-    # Targets sort after the detections of their group, and among themselves in the order given.
-    score_key = descending_key(batch.detections.view(torch.float64)[:, 4])
-    last = score_key.amax() + 1 if len(score_key) else score_key.new_zeros(())
-    order = lexsort(image, label, torch.cat([score_key, last.expand(len(batch.targets))]))
-    is_detection = order < len(batch.detections)
-    group = (image, label) if pairs == "same" else (image,)
-    starts = run_starts(*(key.index_select(0, order) for key in group))
-    at_detection, at_target = is_detection.nonzero().squeeze(1), (~is_detection).nonzero().squeeze(1)
-    detections = batch.detections.index_select(0, order.index_select(0, at_detection))
-    targets = batch.targets.index_select(0, order.index_select(0, at_target) - len(batch.detections))
-    # The candidates of a target are the detections of its group, neighbours in this order.
-    begin = starts.nonzero().squeeze(1)  # (groups,)
-    num_above = torch.cat([is_detection.new_zeros(1, dtype=torch.int64), is_detection.cumsum(0)])
-    first = num_above.index_select(0, begin)
-    candidates = torch.cat([first[1:], num_above[-1:]]) - first
-    group_of_target = (starts.cumsum(0) - 1).index_select(0, at_target)
-    first, candidates = first.index_select(0, group_of_target), candidates.index_select(0, group_of_target)
-
-    boxes, target_boxes = (rows.view(torch.float64)[:, :4] for rows in (detections, targets))
-    iscrowd = targets[:, 6] & CROWD != 0
-    overlaps = find_overlaps(boxes, target_boxes, iscrowd, first, candidates, floor)
-    target_image = owners(num_targets, len(targets))
-    overlap_image = target_image.index_select(0, overlaps.target)
-    detection_in_image = overlaps.detection - exclusive_cumsum(num_detections).index_select(0, overlap_image)
-    target_in_image = overlaps.target - exclusive_cumsum(num_targets).index_select(0, overlap_image)
-    num_overlaps = torch.bincount(overlap_image, minlength=len(keys))
-    hashes = _hash_rows(targets, target_image, len(keys))
-
-    areas = box_area(boxes).view(torch.int64)
-    return Rows(
-        torch.stack([keys, num_detections, num_targets, num_overlaps, hashes, notes], dim=1),
-        torch.stack([detections[:, 4], areas, detections[:, 5]], dim=1),
-        targets[:, 4:7].contiguous(),
-        torch.stack([detection_in_image << 32 | target_in_image, overlaps.iou.view(torch.int64)], dim=1),
-    )
-
-
-def _without_invalid(batch: Instances) -> tuple[Instances, Tensor]:
-    """The batch without the rows of images that fail a check, and the number of the first such check, from 1, or 0."""
-    images = batch.images
-    image_of = {
-        "preds": owners(images[:, 1], len(batch.detections)),
-        "target": owners(images[:, 2], len(batch.targets)),
-    }
-    checks = find_invalid(batch)
-    bad_key = (images[:, 0] < 0) & (images[:, 0] != NO_KEY)
-    passed = len(checks) + 2
-    failed = torch.where(bad_key, len(checks) + 1, torch.full_like(images[:, 0], passed))
-    for number, check in enumerate(checks, start=1):
-        failed.scatter_reduce_(0, image_of[check.side], torch.where(check.failing, number, passed), "amin")
-    valid = failed == passed
-    keys = torch.where(bad_key, NO_KEY, images[:, 0])
-    kept = torch.stack([keys, images[:, 1] * valid, images[:, 2] * valid, images[:, 3]], dim=1)
-    detections = batch.detections[valid.index_select(0, image_of["preds"])]
-    targets = batch.targets[valid.index_select(0, image_of["target"])]
-    return Instances(kept, detections, targets), torch.where(valid, 0, failed)
-
-
-def _hash_rows(rows: Tensor, image: Tensor, num_images: int) -> Tensor:
-    """A hash of the rows of each image, (B,) int64, whatever their order: sums of mixed rows, exact in int64."""
-    odd = torch.arange(1, rows.shape[1] + 1, device=rows.device) * -0x61C8864680B583EB | 1
-    mixed = (rows * odd).sum(dim=1)
-    for shift in (29, 32):  # rows that differ in high bits alone must differ in low ones, and the reverse
-        mixed = (mixed ^ mixed >> shift) * -0x40A7B892E31B1A47
-    return torch.zeros(num_images, dtype=torch.int64, device=rows.device).index_add_(0, image, mixed)
 
 
 class Table(NamedTuple):
@@ -177,8 +94,8 @@ def _raise_notes(images: Tensor) -> None:
     if not bool(failed.any()):
         return
     key, number = min(zip(images[failed != 0, 0].tolist(), failed[failed != 0].tolist(), strict=True))
-    empty = images.new_empty((0, 7))
-    known = find_invalid(Instances(images, empty, empty))
+    empty = (images.new_empty((0, width)) for width in (DETECTION_COLUMNS, TARGET_COLUMNS))
+    known = find_invalid(Instances(images, *empty))
     name = f"image_id {key}" if key >= 0 else f"image {key - FIRST_ARRIVAL} in order of arrival"
     if number > len(known):
         raise ValueError(f"target['image_id'] of {name}: expected a non-negative int")
@@ -223,7 +140,7 @@ def _hash_content(rows: Rows) -> Tensor:
     total = torch.zeros_like(rows.images[:, 0])
     for part, column in ((rows.detections, 1), (rows.overlaps, 3)):
         image = owners(rows.images[:, column], len(part))
-        total = total * 31 + _hash_rows(part, image, len(total))
+        total = total * 31 + hash_runs(part, image, len(total))
     return total
 
 
@@ -249,7 +166,7 @@ def merge_classes(table: Table) -> Table:
     Detections of equal score stay in the order of their labels, as in pycocotools with ``useCats=0``.
     """
     order = lexsort(table.image, descending_key(table.scores))
-    position = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
+    position = invert(order)
     return table._replace(
         scores=table.scores.index_select(0, order),
         areas=table.areas.index_select(0, order),

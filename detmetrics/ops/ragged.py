@@ -78,6 +78,11 @@ def _packed(keys: Sequence[Tensor]) -> list[Tensor]:
     return packed[::-1]
 
 
+def invert(order: Tensor) -> Tensor:
+    """Where each row goes in an order: ``order[invert(order)]`` counts from 0. ``(N,)`` int64."""
+    return torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
+
+
 def exclusive_cumsum(counts: Tensor) -> Tensor:
     """Where each run starts when runs of these lengths follow one another, ``(G,)`` int64."""
     return counts.cumsum(0) - counts
@@ -123,3 +128,21 @@ def rank_in_run(starts: Tensor) -> Tensor:
         return torch.zeros_like(starts, dtype=torch.int64)
     position = torch.arange(len(starts), device=starts.device)
     return position - torch.where(starts, position, 0).cummax(0).values
+
+
+def hash_runs(rows: Tensor, run: Tensor, num_runs: int) -> Tensor:
+    """A hash of the rows of each run, whatever their order: a sum of mixed rows, exact in int64.
+
+    Args:
+        rows: ``(N, K)`` int64.
+        run: ``(N,)`` int64, the run of each row.
+        num_runs: G.
+
+    Returns:
+        ``(G,)`` int64; 0 for a run without rows.
+    """
+    odd = torch.arange(1, rows.shape[1] + 1, device=rows.device) * -0x61C8864680B583EB | 1
+    mixed = (rows * odd).sum(dim=1)
+    for shift in (29, 32):  # rows that differ in high bits alone must differ in low ones, and the reverse
+        mixed = (mixed ^ mixed >> shift) * -0x40A7B892E31B1A47
+    return torch.zeros(num_runs, dtype=torch.int64, device=rows.device).index_add_(0, run, mixed)

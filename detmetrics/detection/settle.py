@@ -1,0 +1,145 @@
+"""From waiting batches to rows: sorting them and finding their overlaps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from detmetrics.detection.instances import AREA, CROWD, FLAGS, LABEL, NO_KEY, SCORE, Instances, find_invalid
+from detmetrics.detection.table import NOTE_INVALID, Rows
+from detmetrics.metric import FIRST_ARRIVAL
+from detmetrics.ops.overlaps import Overlaps, find_overlaps
+from detmetrics.ops.ragged import (
+    descending_key,
+    exclusive_cumsum,
+    hash_runs,
+    invert,
+    lexsort,
+    owners,
+    run_starts,
+)
+
+
+def settle(
+    batch: Instances, num_before: int, pairs: str, floor: float, values_checked: bool, overlaps: Overlaps | None = None
+) -> Rows:
+    """Find the overlaps of a batch and keep what metrics can ask about.
+
+    Args:
+        batch: Any number of images.
+        num_before: The number of images that came before, for the arrival keys of images without an id.
+        pairs: ``"same"`` keeps overlaps within a class, ``"all"`` also those between classes.
+        floor: The smallest overlap that is kept.
+        values_checked: False if the values have yet to be checked; an image that fails is reduced to a note.
+        overlaps: Those of the batch as it is, if they are not those of its boxes.
+
+    Returns:
+        The rows of the batch.
+    """
+    notes = batch.images[:, 3]
+    if not values_checked:
+        batch, overlaps, failed = _without_invalid(batch, overlaps)
+        notes = notes | failed << NOTE_INVALID
+    keys, num_detections, num_targets, _ = batch.images.unbind(1)
+    arrival = FIRST_ARRIVAL + num_before + torch.arange(len(keys), device=keys.device)
+    keys = torch.where(keys == NO_KEY, arrival, keys)
+
+    sides = _sort(batch, pairs)
+    detections, targets = sides.detections, sides.targets
+    overlaps = _box_overlaps(sides, floor) if overlaps is None else _follow(overlaps, sides)
+    target_image = owners(num_targets, len(targets))
+    overlap_image = target_image.index_select(0, overlaps.target)
+    detection_in_image = overlaps.detection - exclusive_cumsum(num_detections).index_select(0, overlap_image)
+    target_in_image = overlaps.target - exclusive_cumsum(num_targets).index_select(0, overlap_image)
+    num_overlaps = torch.bincount(overlap_image, minlength=len(keys))
+    hashes = hash_runs(targets, target_image, len(keys))
+    return Rows(
+        torch.stack([keys, num_detections, num_targets, num_overlaps, hashes, notes], dim=1),
+        torch.stack([detections[:, SCORE], detections[:, AREA], detections[:, LABEL]], dim=1),
+        targets[:, AREA:].contiguous(),
+        torch.stack([detection_in_image << 32 | target_in_image, overlaps.iou.view(torch.int64)], dim=1),
+    )
+
+
+class _Sides(NamedTuple):
+    """A batch in the order of :class:`Rows`."""
+
+    detections: Tensor  # (N, DETECTION_COLUMNS)
+    targets: Tensor  # (M, TARGET_COLUMNS)
+    detection_order: Tensor  # (N,) int64, where each was in the batch
+    target_order: Tensor  # (M,) int64, likewise
+    first: Tensor  # (M,) int64, the first candidate of each target
+    num_candidates: Tensor  # (M,) int64
+
+
+def _sort(batch: Instances, pairs: str) -> _Sides:
+    num_detections, num_targets = len(batch.detections), len(batch.targets)
+    counts = batch.images[:, 1:3]
+    image = torch.cat([owners(counts[:, 0], num_detections), owners(counts[:, 1], num_targets)])
+    label = torch.cat([batch.detections[:, LABEL], batch.targets[:, LABEL]])
+    # Targets sort after the detections of their image and class, and among themselves in the order given.
+    score_key = descending_key(batch.detections.view(torch.float64)[:, SCORE])
+    last = score_key.amax() + 1 if num_detections else score_key.new_zeros(())
+    order = lexsort(image, label, torch.cat([score_key, last.expand(num_targets)]))
+    is_detection = order < num_detections
+    at_detection, at_target = is_detection.nonzero().squeeze(1), (~is_detection).nonzero().squeeze(1)
+    detection_order = order.index_select(0, at_detection)
+    target_order = order.index_select(0, at_target) - num_detections
+
+    # The candidates of a target are the detections of its group, neighbours in this order.
+    group = (image, label) if pairs == "same" else (image,)
+    starts = run_starts(*(key.index_select(0, order) for key in group))
+    num_above = torch.cat([is_detection.new_zeros(1, dtype=torch.int64), is_detection.cumsum(0)])
+    first = num_above.index_select(0, starts.nonzero().squeeze(1))  # (groups,)
+    count = torch.cat([first[1:], num_above[-1:]]) - first
+    group_of_target = (starts.cumsum(0) - 1).index_select(0, at_target)
+    return _Sides(
+        batch.detections.index_select(0, detection_order),
+        batch.targets.index_select(0, target_order),
+        detection_order,
+        target_order,
+        first.index_select(0, group_of_target),
+        count.index_select(0, group_of_target),
+    )
+
+
+def _box_overlaps(sides: _Sides, floor: float) -> Overlaps:
+    boxes, target_boxes = (rows.view(torch.float64)[:, :4] for rows in (sides.detections, sides.targets))
+    iscrowd = sides.targets[:, FLAGS] & CROWD != 0
+    return find_overlaps(boxes, target_boxes, iscrowd, sides.first, sides.num_candidates, floor)
+
+
+def _follow(overlaps: Overlaps, sides: _Sides) -> Overlaps:
+    """The overlaps of a batch after it was sorted, by target, then detection."""
+    detection = invert(sides.detection_order).index_select(0, overlaps.detection)
+    target = invert(sides.target_order).index_select(0, overlaps.target)
+    order = lexsort(target, detection)
+    return Overlaps(*(part.index_select(0, order) for part in (detection, target, overlaps.iou)))
+
+
+def _without_invalid(batch: Instances, overlaps: Overlaps | None) -> tuple[Instances, Overlaps | None, Tensor]:
+    """The batch without the rows of images that fail a check, and the number of the first such check, from 1, or 0."""
+    images = batch.images
+    image_of = {
+        "preds": owners(images[:, 1], len(batch.detections)),
+        "target": owners(images[:, 2], len(batch.targets)),
+    }
+    checks = find_invalid(batch)
+    bad_key = (images[:, 0] < 0) & (images[:, 0] != NO_KEY)
+    passed = len(checks) + 2
+    failed = torch.where(bad_key, len(checks) + 1, torch.full_like(images[:, 0], passed))
+    for number, check in enumerate(checks, start=1):
+        failed.scatter_reduce_(0, image_of[check.side], torch.where(check.failing, number, passed), "amin")
+    valid = failed == passed
+    keys = torch.where(bad_key, NO_KEY, images[:, 0])
+    kept = torch.stack([keys, images[:, 1] * valid, images[:, 2] * valid, images[:, 3]], dim=1)
+    detection_valid, target_valid = (valid.index_select(0, image_of[side]) for side in ("preds", "target"))
+    if overlaps is not None:
+        left = target_valid.index_select(0, overlaps.target)
+        detection = (detection_valid.cumsum(0) - 1).index_select(0, overlaps.detection)
+        target = (target_valid.cumsum(0) - 1).index_select(0, overlaps.target)
+        overlaps = Overlaps(detection[left], target[left], overlaps.iou[left])
+    batch = Instances(kept, batch.detections[detection_valid], batch.targets[target_valid])
+    return batch, overlaps, torch.where(valid, 0, failed)
