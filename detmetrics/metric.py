@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import warnings
 import zlib
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from torchmetrics.utilities.prints import rank_zero_warn
 State = dict[str, "list[Tensor] | Tensor"]
 
 FIRST_ARRIVAL = torch.iinfo(torch.int64).min
+_SAVED_BY = "saved_by_rank"  # key in a state_dict
 _FAILED = -1  # stands in the header of a rank that could not pack its state
 
 
@@ -54,12 +57,13 @@ class Metric(torchmetrics.Metric):
         self._configuration = configuration.replace(".", "p")  # a dot would read as a submodule in a state_dict
         self._widths: dict[str, int] = {}
         self._keyed: set[str] = set()
+        self._counted: dict[str, tuple[int, Tensor, int]] = {}  # number of chunks, the last of them, rows in all
 
     # ------------------------------------------------------------------------------------------- declaring the state
 
     def add_rows(self, name: str, width: int, *, keyed: bool = False) -> None:
         """Declare rows of ``width`` int64 columns: a list of ``(n, width)`` chunks that concatenate."""
-        state = self._state_name(name)
+        state = self._new_state_name(name)
         self.add_state(state, [], dist_reduce_fx="cat")
         self._widths[state] = width
         if keyed:
@@ -67,7 +71,7 @@ class Metric(torchmetrics.Metric):
 
     def add_totals(self, name: str, shape: Sequence[int]) -> None:
         """Declare int64 totals of a fixed shape, which add."""
-        self.add_state(self._state_name(name), torch.zeros(tuple(shape), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state(self._new_state_name(name), torch.zeros(tuple(shape), dtype=torch.int64), dist_reduce_fx="sum")
 
     def rows(self, name: str) -> Tensor:
         """All rows of a state, ``(n, width)`` int64 in order of arrival."""
@@ -76,7 +80,18 @@ class Metric(torchmetrics.Metric):
 
     def num_rows(self, name: str) -> int:
         """How many rows a state has; known to the host without reading the device."""
-        return sum(chunk.shape[0] for chunk in getattr(self, self._state_name(name)))
+        return self._count_rows(self._state_name(name))
+
+    def _count_rows(self, state: str) -> int:
+        """The same, in a time that does not grow with the number of chunks: those counted before are recognised."""
+        chunks: list[Tensor] = getattr(self, state)
+        number, last, total = self._counted.get(state, (0, None, 0))
+        if len(chunks) < number or (number and chunks[number - 1] is not last):
+            number = total = 0
+        if len(chunks) > number:
+            total += sum(chunk.shape[0] for chunk in itertools.islice(chunks, number, None))
+            self._counted[state] = (len(chunks), chunks[-1], total)
+        return total
 
     def totals(self, name: str) -> Tensor:
         """The totals of a state, int64."""
@@ -100,6 +115,12 @@ class Metric(torchmetrics.Metric):
 
     def settle(self) -> None:
         """Turn what waits into final rows. Called before anything reads, moves or compares the state."""
+
+    def _new_state_name(self, name: str) -> str:
+        state = self._state_name(name)
+        if hasattr(self, state):
+            raise ValueError(f"{type(self).__name__}: expected a name for a state, got {name!r}, which is taken")
+        return state
 
     def _state_name(self, name: str) -> str:
         return f"{name}_{self._configuration}" if self._configuration else name
@@ -152,7 +173,7 @@ class Metric(torchmetrics.Metric):
         for state, value in incoming.items():
             mine = getattr(self, state)
             if isinstance(mine, list):
-                start = sum(chunk.shape[0] for chunk in mine)
+                start = self._count_rows(state) if state in self._keyed else 0
                 chunks = value if isinstance(value, list) else [value]
                 setattr(self, state, mine + [self._renumbered(state, chunk, start, 1) for chunk in chunks])
             else:
@@ -213,9 +234,7 @@ class Metric(torchmetrics.Metric):
             if not self.update_called:
                 rank_zero_warn(f"{type(self).__name__}: compute() was called before update()", UserWarning)
             if self._computed is None or not self.compute_with_cache:
-                synced = self.sync_context(self.dist_sync_fn, None, self._to_sync, self._should_unsync)
-                with synced, torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-                    self.settle()
+                with self.synced():
                     self._computed = apply_to_collection(compute(*args, **kwargs), Tensor, lambda x: x.to(self.device))
             return apply_to_collection(self._computed, Tensor, torch.clone)
 
@@ -225,7 +244,7 @@ class Metric(torchmetrics.Metric):
         """``update()``, and the value of this batch alone; the cost does not grow with what was accumulated."""
         self._refuse_when_synced("forward", self)
         self.settle()
-        history, count = self.metric_state, self._update_count
+        history, counted, count = self.metric_state, dict(self._counted), self._update_count
         self.reset()
         self._to_sync = self.dist_sync_on_step
         try:
@@ -240,7 +259,7 @@ class Metric(torchmetrics.Metric):
             self._to_sync = self.sync_on_compute
             self._computed = None
         self._set_states(history)
-        self._update_count = count
+        self._counted, self._update_count = counted, count
         self._merge(batch, 1)
         self._forward_cache = value
         return value
@@ -249,6 +268,7 @@ class Metric(torchmetrics.Metric):
         """Forget everything that was accumulated."""
         for state, default in self._defaults.items():
             setattr(self, state, [] if isinstance(default, list) else default.detach().clone().to(self.device))
+        self._counted.clear()
         self._update_count = 0
         self._computed = self._forward_cache = self._cache = None
         self._is_synced = False
@@ -261,6 +281,14 @@ class Metric(torchmetrics.Metric):
         return self.metric_state  # references: a state tensor is never changed in place
 
     # ------------------------------------------------------------------------------------------------- synchronising
+
+    @contextmanager
+    def synced(self) -> Generator[None, None, None]:
+        """The settled states of all ranks within the block, for whatever reads them."""
+        synced = self.sync_context(self.dist_sync_fn, None, self._to_sync, self._should_unsync)
+        with synced, torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            self.settle()
+            yield
 
     @contextmanager
     def sync_context(
@@ -336,20 +364,42 @@ class Metric(torchmetrics.Metric):
 
     # ----------------------------------------------------------------------------------- checkpoints, pickling, casts
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """As in torchmetrics: the states are there after ``persistent(True)``."""
+    def state_dict(  # type: ignore[override]
+        self, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
+        """As in torchmetrics: the states are there after ``persistent(True)``, and with them the rank that saves."""
         self.settle()
-        return super().state_dict(*args, **kwargs)
+        destination = super().state_dict(destination, prefix, keep_vars)
+        if any(self._persistent.values()):
+            destination[prefix + _SAVED_BY] = torch.tensor(self._rank() or 0)
+        return destination
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Replace the state by the one in ``state_dict``, if it has one of this configuration."""
-        present = [state for state in self._defaults if prefix + state in state_dict]
-        if present:
-            incoming = {state: state_dict.pop(prefix + state) for state in present}
-            self._set_states(self._checked(incoming))
-            self._update_count = max(self._update_count, 1)
-            self._computed = self._forward_cache = None
+        """Replace the state by the one in ``state_dict``, if it has one of this configuration.
+
+        A checkpoint is written by one rank and read by all. What a rank did not save itself it must not count again.
+        """
+        incoming = {state: state_dict.pop(prefix + state) for state in self._defaults if prefix + state in state_dict}
+        saved_by = int(state_dict.pop(prefix + _SAVED_BY, torch.tensor(0)))
+        if incoming:
+            checked = self._checked(incoming)
+            self.reset()
+            if self._rank() in (None, saved_by):
+                self._set_states(checked)
+                self._update_count = 1
+            else:
+                warnings.warn(
+                    f"{type(self).__name__}: rank {saved_by} saved this state, and only that rank goes on with it; "
+                    f"rank {self._rank()} starts empty",
+                    stacklevel=2,
+                )
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _rank(self) -> int | None:
+        """The rank within the group that synchronises; None if there is only this process."""
+        if not self.distributed_available_fn():
+            return None
+        return torch.distributed.get_rank(self.process_group)
 
     def __getstate__(self) -> dict[str, Any]:
         self.settle()

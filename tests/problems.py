@@ -14,7 +14,7 @@ from torch import Tensor
 
 Item = dict[str, Tensor]
 
-LABELS = ([0], [1, 2], [0, 7, 90], [3, 4, 5, 11], [-5, 3, 2**40])
+LABELS = ([0], [1, 2], [0, 7, 90], [3, 4, 5, 11], [-5, 3, 2**40], [-(2**63), 0, 2**63 - 1])
 SIDES = (4, 6, 8, 12, 16)  # cells of 8 pixels: 32 and 96 are among them, so box areas fall on COCO's edges
 AREAS = (32.0**2, 96.0**2, 32.0**2 + 1, 96.0**2 - 1, 500.0, 4000.0, 20000.0, 0.0)
 SETTINGS: tuple[tuple[str, tuple[Any, ...]], ...] = (
@@ -44,9 +44,35 @@ def random_problem(seed: int, *, images: int = 4, image_ids: bool | None = None,
     pairs = [style.image(rng) for _ in range(rng.randint(1, images))]
     preds, target = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     if image_ids or (image_ids is None and rng.random() < 0.5):
-        for item, key in zip(target, rng.sample([*range(50), 2**31, 2**60, 2**60 + 1], len(target)), strict=True):
+        for item, key in zip(
+            target, rng.sample([*range(50), 2**31, 2**60, 2**60 + 1, 2**63 - 1], len(target)), strict=True
+        ):
             item["image_id"] = torch.tensor(key) if rng.random() < 0.5 else key  # type: ignore[assignment]
     return Problem(preds, target, {**settings, "box_format": box_format})
+
+
+def mask_problem(seed: int, **options: Any) -> Problem:
+    """The same with masks: the boxes of :func:`random_problem` drawn on images of odd sizes, in some with holes."""
+    problem = random_problem(seed, **options)
+    rng = random.Random(f"masks {seed}")
+    zoom, holes = rng.choice([0.25, 0.5]), rng.random() < 0.5
+    for items in zip(problem.preds, problem.target, strict=True):
+        boxes = [_drawn(item.pop("boxes"), problem.settings["box_format"], zoom) for item in items]
+        width, height = (int(max((b[:, axis].max() for b in boxes if len(b)), default=4)) for axis in (2, 3))
+        x, y = torch.arange(width + rng.randint(0, 9)), torch.arange(height + rng.randint(0, 9))[:, None]
+        for item, (left, top, right, bottom) in zip(items, (b.T[..., None, None] for b in boxes), strict=True):
+            item["masks"] = (x >= left) & (x < right) & (y >= top) & (y < bottom)  # (N, H, W)
+            item["masks"] &= (3 * x + y) % 7 != 0 if holes else True
+    return Problem(problem.preds, problem.target, {key: v for key, v in problem.settings.items() if key != "box_format"})
+
+
+def _drawn(boxes: Tensor, box_format: str, zoom: float) -> Tensor:
+    """Boxes in whole pixels, ``(N, 4)`` int64 xyxy."""
+    first, second = boxes.double().reshape(-1, 4).split(2, dim=1)
+    if box_format == "cxcywh":
+        first = first - second / 2
+    last = second if box_format == "xyxy" else first + second
+    return (torch.cat([first, last], 1) * zoom).round().long()
 
 
 class Style:
@@ -59,7 +85,7 @@ class Style:
             [8.0, 8.0, 8.0, 2.5, 0.1]
         )  # a tenth of a pixel has no exact double: the order of operations shows
         self.box_dtype = rng.choice([torch.float64, torch.float32, torch.int64] if self.scale == 8 else [torch.float64])
-        self.scores = rng.choice(["fifths", "fifths", "fifths", "tenths", "bfloat16", "float64"])
+        self.scores = rng.choice(["fifths", "fifths", "fifths", "tenths", "bfloat16", "float32", "float64", "logits"])
         self.area = rng.choice(["none", "none", "box", "given"])
         self.crowds = rng.random() < 0.85
         self.ignores = rng.random() < 0.15
@@ -97,6 +123,8 @@ class Style:
         if self.scores in ("fifths", "tenths"):
             steps = 5 if self.scores == "fifths" else 10
             scores = (scores * steps).round() / steps
+        elif self.scores == "logits":
+            scores = (scores * 8).round() - 3.5  # never -1, which pycocotools means something else by
         elif self.scores == "bfloat16":
             scores = scores.bfloat16()
         elif self.scores == "float32":

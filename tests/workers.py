@@ -313,11 +313,12 @@ def _by_hand(rank: int, size: int) -> Any:
     metric.unsync()
     metric.update(numbers(100 + rank))
     local = metric.rows("numbers")[:, 1].tolist() + metric.rows("waiting")[:, 0].tolist()
-    again = numbers_of(metric)
+    again, total = numbers_of(metric), metric.compute()["sum"].item()
     metric.sync()
     metric.reset()  # while synced
     metric.update(numbers(7))
-    return {"refused": refused, "synced": synced, "local": local, "again": again, "after reset": numbers_of(metric)}
+    found = {"refused": refused, "synced": synced, "local": local, "again": again, "sum": total}
+    return {**found, "after reset": numbers_of(metric)}
 
 
 # -------------------------------------------------------------------------------------------------- what goes wrong

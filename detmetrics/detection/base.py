@@ -46,7 +46,7 @@ class DetectionMetric(Metric):
             metric itself asks about.
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``.
         iou_type: ``"bbox"``, ``"segm"`` for masks, ``"boundary"`` for the smaller of the overlaps of masks and of their
-            boundaries, or several of them, with a state for each.
+            boundaries, or several of them, with a state for each, if the metric takes several.
         class_names: The declared classes: a list, or a dict from label to name. None: the observed labels.
         class_agnostic: Treat all labels as one class.
         num_classes: Declares the classes 0 to ``num_classes`` - 1, without names.
@@ -54,6 +54,7 @@ class DetectionMetric(Metric):
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
     """
 
+    takes_several_iou_types = False
     needs_scores = True  # False where the order of the predictions can stand for their scores
 
     def __init__(
@@ -70,13 +71,13 @@ class DetectionMetric(Metric):
         **kwargs: Any,
     ) -> None:
         checks.check_choice("box_format", box_format, BOX_FORMATS)
-        iou_types = checks.check_iou_types(iou_type, IOU_TYPES)
+        iou_types = checks.check_iou_types(iou_type, IOU_TYPES, several=self.takes_several_iou_types)
         checks.check_bool("class_agnostic", class_agnostic)
         pairs = pairs or ("all" if class_agnostic else "same")
         checks.check_choice("pairs", pairs, ("all",) if class_agnostic else ("same", "all"))
         super().__init__(f"{pairs}_{floor!r}_{box_format}", **kwargs)
         self.floor, self.pairs, self.box_format, self.iou_types = floor, pairs, box_format, iou_types
-        self.mask_budget = mask_budget
+        (self.mask_budget,) = checks.check_limits("mask_budget", [mask_budget])
         self.class_names = checks.check_classes(class_names, num_classes)
         self.has_names = class_names is not None and not class_agnostic  # so that results can be called by them
         self.class_agnostic = class_agnostic
@@ -93,9 +94,12 @@ class DetectionMetric(Metric):
         """Add a batch of images.
 
         Args:
-            preds: One dict an image: ``boxes`` (N, 4), ``scores`` (N,), ``labels`` (N,).
-            target: One dict an image: ``boxes`` (M, 4), ``labels`` (M,); optionally ``iscrowd`` (M,), ``area`` (M,) in
-                pixels, ``ignore`` (M,), and ``image_id``, a non-negative int, for all images or for none.
+            preds: One dict an image: ``boxes`` (N, 4), ``scores`` (N,), ``labels`` (N,); of masks ``masks`` instead of
+                ``boxes``: (N, H, W) or (N, 1, H, W), bool, integer (anything but 0) or float (.5 or more), or a list of
+                N run-length encodings, dicts of ``size`` and ``counts``.
+            target: One dict an image: ``boxes`` (M, 4) or ``masks``, likewise, and ``labels`` (M,); optionally
+                ``iscrowd`` (M,), ``area`` (M,) in pixels, ``ignore`` (M,), and ``image_id``, a non-negative int, for all
+                images or for none.
 
         Raises:
             ValueError: if a batch does not fit; nothing is changed. On a GPU, values (not finite, negative sizes) are
@@ -163,7 +167,9 @@ class DetectionMetric(Metric):
         elif self.pairs == "all" and not across_classes:
             table = same_class(table)
         self.num_images, self.num_duplicates = len(table.keys), table.num_duplicates
-        if self.class_names is None or self.class_agnostic:
+        if self.class_agnostic:
+            self.classes = torch.zeros(1, dtype=torch.int64, device=self.device)
+        elif self.class_names is None:
             self.classes = _observed(table.labels, table.target_labels)
         else:
             self._check_labels(table.labels, table.target_labels)

@@ -142,7 +142,9 @@ def test_syncing_by_hand(world: World, size: int) -> None:
         assert all("synced" in error for error in found["refused"])
         assert len(found["refused"]) == 3
         assert sorted(found["local"]) == [rank, rank + 20, rank + 100]
-        assert sorted(found["again"]) == sorted([*everything, *range(100, 100 + size)])
+        everything += range(100, 100 + size)
+        assert sorted(found["again"]) == sorted(everything)
+        assert found["sum"] == sum(everything)
         assert found["after reset"] == [7] * size
 
 

@@ -126,8 +126,8 @@ def nested(count: int) -> Tensor:
     return torch.stack([200 - size / 2, 200 - size / 2, 200 + size / 2, 200 + size / 2], dim=1)
 
 
-def row(count: int) -> Tensor:
-    left = 4.0 * torch.arange(count, dtype=torch.float64)  # neighbours overlap by 28 of 32: IoU 28/36
+def row(count: int, shift: float = 0) -> Tensor:
+    left = 4.0 * torch.arange(count, dtype=torch.float64) + shift  # neighbours overlap by 28 of 32: IoU 28/36
     return torch.stack([left, torch.zeros(count), left + 32, torch.full((count,), 32.0)], dim=1)
 
 
@@ -136,10 +136,13 @@ def row(count: int) -> Tensor:
     [
         one_class(nested(100), torch.linspace(0.9, 0.1, 100), nested(100)),
         one_class(nested(100) + 1, torch.linspace(0.1, 0.9, 100), nested(100)),
-        one_class(row(300) + torch.tensor([2.0, 0, 2, 0]), torch.linspace(0.9, 0.1, 300), row(300)),
-        one_class(row(300) + torch.tensor([2.0, 0, 2, 0]), torch.full((300,), 0.5), row(300)),
+        # every detection lies half-way between two targets
+        one_class(row(300, shift=2), torch.linspace(0.9, 0.1, 300), row(300)),
+        one_class(row(300, shift=2), torch.full((300,), 0.5), row(300)),
+        # every detection prefers the target that the one before it must take, and the last one finds none
+        one_class(row(300, shift=-3), torch.linspace(0.9, 0.1, 300), row(299)),
     ],
-    ids=["nested", "nested-moved", "row", "row-tied"],
+    ids=["nested", "nested-moved", "row", "row-tied", "row-of-refusals"],
 )
 def test_chains_of_overlaps(problem: Problem) -> None:
     settings = {"max_detection_thresholds": [1, 10, 300]}
@@ -282,6 +285,12 @@ def test_class_agnostic_is_one_class(labels: tuple[int, int]) -> None:
     preds, target = image([([0, 0, 8, 8], 0.9, labels[0])], [([0, 0, 8, 8], labels[1])])
     assert mean_average_precision([preds], [target])["map"] == 0
     assert mean_average_precision([preds], [target], class_agnostic=True)["map"] == 1
+
+
+def test_class_agnostic_is_one_class_even_without_boxes() -> None:
+    preds, target = image([], [])
+    result = mean_average_precision([preds], [target], class_agnostic=True, extended_summary=True)
+    oracle.assert_agrees(result, oracle.evaluate([preds], [target], class_agnostic=True))
 
 
 @pytest.mark.parametrize("zero_division", [0.0, 1.0, 0.25])
