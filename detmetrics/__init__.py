@@ -1,9 +1,29 @@
 """Detection and segmentation metrics that live where the tensors live."""
 
 from detmetrics import functional
+from detmetrics.detection.confusion import DetectionConfusionMatrix
+from detmetrics.detection.curves import DetectionCurves
 from detmetrics.detection.mean_ap import MeanAveragePrecision
+from detmetrics.detection.operating_point import (
+    DetectionF1Score,
+    DetectionFBetaScore,
+    DetectionPrecision,
+    DetectionRecall,
+)
+from detmetrics.detection.report import DetectionReport
 from detmetrics.metric import Metric
 
 __version__ = "0.1.0"
 
-__all__ = ["MeanAveragePrecision", "Metric", "functional"]
+__all__ = [
+    "DetectionConfusionMatrix",
+    "DetectionCurves",
+    "DetectionF1Score",
+    "DetectionFBetaScore",
+    "DetectionPrecision",
+    "DetectionRecall",
+    "DetectionReport",
+    "MeanAveragePrecision",
+    "Metric",
+    "functional",
+]

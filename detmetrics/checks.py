@@ -110,13 +110,13 @@ def check_classes(class_names: Any, num_classes: Any) -> dict[int, str] | None:
     return named
 
 
-def check_iou_types(iou_type: Any, choices: Sequence[str]) -> tuple[str, ...]:
-    """The similarities asked for: one name, or several distinct ones."""
-    iou_types = (iou_type,) if isinstance(iou_type, str) else tuple(iou_type)
-    for name in iou_types:
-        check_choice("iou_type", name, choices)
-    if not iou_types or len(set(iou_types)) < len(iou_types):
-        raise ValueError(f"iou_type: expected one of {tuple(choices)} or several distinct ones, got {iou_type!r}")
+def check_iou_types(iou_type: Any, choices: Sequence[str], several: bool) -> tuple[str, ...]:
+    """The similarities asked for: one name, or several distinct ones where the metric takes several."""
+    iou_types = tuple(iou_type) if isinstance(iou_type, list | tuple) else (iou_type,)
+    known = bool(iou_types) and all(name in choices for name in iou_types)
+    if not known or len(set(iou_types)) < len(iou_types) or (not several and len(iou_types) > 1):
+        or_several = " or several distinct ones" if several else ""
+        raise ValueError(f"iou_type: expected one of {tuple(choices)}{or_several}, got {iou_type!r}")
     return iou_types
 
 
@@ -159,15 +159,20 @@ def check_boxes(where: str, boxes: Tensor, device: torch.device) -> int:
 
 
 def check_vector(
-    where: str, key: str, values: Tensor, length: int, device: torch.device, integer: bool = False
+    where: str,
+    key: str,
+    values: Tensor,
+    length: int,
+    device: torch.device,
+    integer: bool = False,
+    objects: str = "boxes",
 ) -> None:
-    """Raise unless ``values`` is one number a box; an empty tensor of any shape fits no boxes."""
+    """Raise unless ``values`` is one number an object; an empty tensor of any shape fits no objects."""
     if values.numel() == 0 and length == 0:
         return
     if values.ndim != 1 or len(values) != length:
-        raise ValueError(
-            f"{where}[{key!r}]: expected shape ({length},), one for each of {length} boxes, got {tuple(values.shape)}"
-        )
+        expected = f"shape ({length},), one for each of {length} {objects}"
+        raise ValueError(f"{where}[{key!r}]: expected {expected}, got {tuple(values.shape)}")
     if integer and (values.dtype.is_floating_point or values.dtype == torch.bool):
         raise ValueError(f"{where}[{key!r}]: expected an integer dtype, got {values.dtype}")
     check_kind(where, key, values, device)
@@ -250,7 +255,7 @@ def check_class_weights(class_weights: Any, num_classes: int, average: str) -> l
 
 def check_integers(name: str, values: Any) -> tuple[int, ...]:
     """An int, several ints or None as distinct ints in ascending order."""
-    listed = [] if values is None else [values] if isinstance(values, int) else list(values)
+    listed = [] if values is None else list(values) if isinstance(values, Iterable) else [values]
     for value in listed:
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValueError(f"{name}: expected an int, several ints or None, got {values!r}")
@@ -301,23 +306,62 @@ def check_masks(preds: Tensor, target: Tensor, num_classes: int | None) -> None:
 
 def check_label_values(name: str, values: Tensor, num_classes: int, ignored: Sequence[int]) -> None:
     """Raise if a value of (B, ...) is no label and not ignored, naming the first such; reads the device."""
-    for image, labels in enumerate(values.double()):
-        valid = (labels >= 0) & (labels < num_classes) & (labels == labels.trunc())
-        for value in ignored:
-            valid |= labels == value
-        if not bool(valid.all()):
-            also = f" or ignored {list(ignored)}" if ignored else ""
-            got = labels[~valid][0].item()
-            raise ValueError(f"{name}[{image}]: expected labels 0 to {num_classes - 1}{also}, got {got:g}")
+    labels = values.double()
+    invalid = ~((labels >= 0) & (labels < num_classes) & (labels == labels.trunc()))
+    for value in ignored:
+        invalid &= labels != value
+    if bool(invalid.any()):
+        also = f" or ignored {list(ignored)}" if ignored else ""
+        image, got = _first(labels, invalid)
+        raise ValueError(f"{name}[{image}]: expected labels 0 to {num_classes - 1}{also}, got {got:.15g}")
 
 
 def check_scores(scores: Tensor, low: float, high: float) -> None:
     """Raise if a score of (B, ...) is NaN or outside [low, high], naming the first such; reads the device."""
-    for image, values in enumerate(scores):
-        valid = (values >= low) & (values <= high)
-        if not bool(valid.all()):
-            expected = "numbers" if low == -math.inf else f"in [{low:g}, {high:g}] (logits with from_logits=True)"
-            raise ValueError(f"preds[{image}]: expected scores {expected}, got {values[~valid][0].item():g}")
+    invalid = ~((scores >= low) & (scores <= high))
+    if bool(invalid.any()):
+        expected = "numbers" if low == -math.inf else f"in [{low:g}, {high:g}] (logits with from_logits=True)"
+        image, got = _first(scores, invalid)
+        raise ValueError(f"preds[{image}]: expected scores {expected}, got {got:g}")
+
+
+def _first(values: Tensor, invalid: Tensor) -> tuple[int, float]:
+    """The image and the value of the first that is invalid, both (B, ...)."""
+    return int(invalid.nonzero()[0, 0]), float(values[invalid][0])
+
+
+def check_one_hot(target: Tensor, num_classes: int, values: bool) -> None:
+    """Raise unless the shape is (N, C) and, if values are checked, each row has one 1 and otherwise 0."""
+    if target.shape[1] != num_classes:
+        raise ValueError(f"target: expected labels (N,) or one-hot (N, {num_classes}), got {tuple(target.shape)}")
+    if values:
+        invalid = ((target != 0) & (target != 1)).any(dim=1) | (target.sum(dim=1) != 1)
+        if bool(invalid.any()):
+            sample = int(invalid.nonzero()[0, 0])
+            raise ValueError(f"target[{sample}]: expected one 1 and otherwise 0, got {target[sample].tolist()}")
+
+
+def check_order(name: str, labels: Any, num_classes: int) -> list[int]:
+    """Distinct labels of classes in the order given; None for all."""
+    listed = list(range(num_classes)) if labels is None else _listed(name, labels, "labels")
+    if len(check_labels(name, listed, num_classes)) < len(listed):
+        raise ValueError(f"{name}: expected distinct labels, got {listed}")
+    return listed
+
+
+def check_names(name: str, names: Any, labels: Sequence[int]) -> list[str]:
+    """A distinct name for each label; None for the labels themselves."""
+    listed = [str(label) for label in labels] if names is None else _listed(name, names, "names")
+    if len(listed) != len(labels) or len(set(listed)) < len(listed) or not all(isinstance(n, str) for n in listed):
+        raise ValueError(f"{name}: expected {len(labels)} distinct str, one for each of {list(labels)}, got {listed}")
+    return listed
+
+
+def check_digits(digits: Any) -> int:
+    """A number of digits after the point."""
+    if not isinstance(digits, int) or isinstance(digits, bool) or digits < 0:
+        raise ValueError(f"digits: expected a non-negative int, got {digits!r}")
+    return digits
 
 
 def check_ids(image_ids: Any, num_images: int, device: torch.device) -> Tensor:

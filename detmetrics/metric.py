@@ -7,7 +7,7 @@ import itertools
 import warnings
 import zlib
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -23,6 +23,12 @@ State = dict[str, "list[Tensor] | Tensor"]
 FIRST_ARRIVAL = torch.iinfo(torch.int64).min
 _SAVED_BY = "saved_by_rank"  # key in a state_dict
 _FAILED = -1  # stands in the header of a rank that could not pack its state
+
+
+def _no_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    if not torch.amp.is_autocast_available(device.type):  # meta, for one
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 class Metric(torchmetrics.Metric):
@@ -219,7 +225,7 @@ class Metric(torchmetrics.Metric):
         @functools.wraps(update)
         def wrapped(*args: Any, **kwargs: Any) -> None:
             self._refuse_when_synced("update", self)
-            with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            with torch.no_grad(), _no_autocast(self.device):
                 update(*args, **kwargs)
             self._computed = None
             self._update_count += 1
@@ -286,7 +292,7 @@ class Metric(torchmetrics.Metric):
     def synced(self) -> Generator[None, None, None]:
         """The settled states of all ranks within the block, for whatever reads them."""
         synced = self.sync_context(self.dist_sync_fn, None, self._to_sync, self._should_unsync)
-        with synced, torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+        with synced, torch.no_grad(), _no_autocast(self.device):
             self.settle()
             yield
 

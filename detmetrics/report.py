@@ -75,3 +75,42 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows)
     return "\n".join("  ".join(line) for line in lines)
+
+
+def score_table(
+    headers: Sequence[str],
+    classes: Mapping[str, Sequence[float | None]],
+    averages: Mapping[str, Sequence[float | None]],
+    digits: int = 2,
+) -> str:
+    """A row a class and a row an average, character for character in the layout of scikit-learn's reports.
+
+    Args:
+        headers: what stands over the columns.
+        classes: a value a column for each class: a float, an int, or None to leave it blank.
+        averages: the same for the rows below.
+        digits: of the floats after the point.
+
+    Returns:
+        The text, ending with a newline.
+
+    Example:
+        >>> print(score_table(["f1", "support"], {"cat": [0.5, 4], "dog": [1.0, 2]}, {"macro avg": [0.75, 6]}))
+                             f1   support
+        <BLANKLINE>
+                 cat       0.50         4
+                 dog       1.00         2
+        <BLANKLINE>
+           macro avg       0.75         6
+        <BLANKLINE>
+    """
+    width = max(len("weighted avg"), digits, *map(len, classes))
+    lines = [_table_row("", headers, width, digits), ""]
+    lines += [_table_row(name, values, width, digits) for name, values in classes.items()]
+    lines += ["", *(_table_row(name, values, width, digits) for name, values in averages.items()), ""]
+    return "\n".join(lines)
+
+
+def _table_row(name: str, values: Sequence[float | str | None], width: int, digits: int) -> str:
+    cells = (f"{v:.{digits}f}" if isinstance(v, float) else "" if v is None else str(v) for v in values)
+    return f"{name:>{width}s} " + "".join(f" {cell:>9}" for cell in cells)

@@ -18,9 +18,16 @@ import torch.multiprocessing as mp
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from detmetrics import MeanAveragePrecision, checks
+from detmetrics import (
+    DetectionConfusionMatrix,
+    DetectionCurves,
+    DetectionF1Score,
+    DetectionReport,
+    MeanAveragePrecision,
+    checks,
+)
 from detmetrics.functional import mean_average_precision
-from tests.problems import Item, Problem, batch, hit, image, miss, random_problem
+from tests.problems import LABELS, Item, Problem, batch, hit, image, miss, random_problem
 from tests.toy import CURSED, Toy, numbers, numbers_of
 
 TIMEOUT = timedelta(seconds=30)  # a rank that waits longer for the others has failed
@@ -135,7 +142,7 @@ SHARDS: dict[str, Callable[[int, int, int], list[int]]] = {
 }
 
 
-def update(metric: MeanAveragePrecision, problem: Problem, indices: list[int], step: int = 3) -> MeanAveragePrecision:
+def update(metric: Any, problem: Problem, indices: list[int], step: int = 3) -> Any:
     """Feed some images of a problem in batches of ``step``."""
     for start in range(0, len(indices), step):
         chosen = indices[start : start + step]
@@ -172,6 +179,31 @@ def _splits(rank: int, size: int) -> dict[tuple[str, int], Any]:
             metric = MeanAveragePrecision(**problem.settings, extended_summary=True)
             update(metric, problem, shard(rank, size, len(problem.preds)), step=1 + seed % 3)
             found[name, seed] = metric.compute(), metric.num_images, metric.num_duplicates
+    return found
+
+
+NAMES = {label: str(label) for labels in LABELS for label in labels}
+AT_OPERATING_POINT: tuple[tuple[Any, dict[str, Any]], ...] = (
+    (DetectionF1Score, {"aggregate": "imagewise"}),
+    (DetectionConfusionMatrix, {"class_names": NAMES}),
+    (DetectionCurves, {}),
+    (DetectionReport, {"class_names": NAMES, "matched_only": True}),
+)
+
+
+@scenario("operating point")
+def _operating_point(rank: int, size: int) -> list[tuple[Any, Any]]:
+    """Results, and counts of each image, of all ranks together and of one that sees everything."""
+    found = []
+    for seed in SEEDS:
+        problem = random_problem(seed, images=20, image_ids=True, plain=True)
+        count = len(problem.preds)
+        for kind, settings in AT_OPERATING_POINT:
+            alone = update(kind(**settings, sync_on_compute=False), problem, list(range(count)))
+            shared = update(kind(**settings), problem, padded(rank, size, count), step=1 + seed % 3)
+            found.append((shared.compute(), alone.compute()))
+            if hasattr(alone, "per_image"):
+                found.append((shared.per_image(), alone.per_image()))
     return found
 
 

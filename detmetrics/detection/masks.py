@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from detmetrics import checks
 from detmetrics.detection.instances import Items
 from detmetrics.ops.masks import LANES, MaskWords, mask_boundary, mask_intersections, to_words
 from detmetrics.ops.overlaps import Overlaps
+from detmetrics.ops.rle import decode_masks
 
 Pair = tuple[Tensor, Tensor]
 
@@ -52,7 +53,7 @@ def measure(
     ]
     areas, found = [torch.empty(0, dtype=torch.float64, device=device)], []
     num_detections = num_targets = 0
-    for item, tgt, area, overlaps in images:
+    for _, tgt, area, overlaps in images:
         found.append((overlaps.detection + num_detections, overlaps.target + num_targets, overlaps.iou))
         areas.append(area)
         num_detections, num_targets = num_detections + len(area), num_targets + len(tgt["boxes"])
@@ -80,12 +81,14 @@ def _measure_image(
     if all(len(x) for x in masks) and masks[0].shape[1:] != masks[1].shape[1:]:
         sizes = " and ".join(str(tuple(x.shape[1:])) for x in masks)
         raise ValueError(f"preds[{i}]['masks'] and target[{i}]['masks']: expected masks of one size, got {sizes}")
-    labels = [checks.check_tensor(where, item, "labels") for where, item in sides]
-    for (where, _), values, objects in zip(sides, labels, masks, strict=True):
-        checks.check_vector(where, "labels", values, len(objects), device, integer=True)
+    if all(x.stride(1) == 1 for x in masks):  # decoded, column after column: nothing below depends on what is a row
+        masks = [x.transpose(1, 2) for x in masks]
+    labels = [_check_columns(where, item, len(x), device) for (where, item), x in zip(sides, masks, strict=True)]
 
     detections, targets = (to_words(x) for x in masks)
-    iscrowd = _flag(sides[1], len(masks[1]), device)
+    iscrowd = torch.zeros_like(targets.area, dtype=torch.bool)
+    if target.get("iscrowd") is not None:
+        iscrowd = (target["iscrowd"] != 0).flatten()
     pair = _candidates(detections, targets, None if pairs == "all" else (labels[0].flatten(), labels[1].flatten()))
     iou = _iou(detections, targets, pair, iscrowd, byte_budget)
     pair, iou = _above(floor, pair, iou)
@@ -112,7 +115,6 @@ def as_masks(where: str, item: Mapping[str, Any], device: torch.device) -> Tenso
 
     Raises:
         ValueError: if the masks do not fit.
-        ImportError: if they are encoded and pycocotools is missing.
     """
     if isinstance(item, Mapping) and isinstance(item.get("masks"), list | tuple):
         return _decode(where, item["masks"]).to(device)
@@ -129,32 +131,21 @@ def as_masks(where: str, item: Mapping[str, Any], device: torch.device) -> Tenso
     return (masks >= 0.5 if masks.is_floating_point() else masks != 0).as_subclass(Tensor)
 
 
-def _decode(where: str, encoded: Any) -> Tensor:
+def _decode(where: str, encoded: Sequence[Mapping[str, Any]]) -> Tensor:
     try:
-        from pycocotools import mask
-    except ImportError as error:
-        needed = 'pip install "detmetrics[coco]"'
-        raise ImportError(f"{where}['masks']: run-length encoded masks need pycocotools: {needed}") from error
-    if not encoded:
-        return torch.zeros((0, 0, 0), dtype=torch.bool)
-    try:
-        compressed = [
-            mask.frPyObjects(x, *x["size"]) if isinstance(x["counts"], list | tuple) else dict(x) for x in encoded
-        ]
-        return torch.from_numpy(mask.decode(compressed)).permute(2, 0, 1).bool()
-    except (TypeError, KeyError, ValueError) as error:
-        expected = "run-length encodings of one size, dicts of 'size' and 'counts'"
-        raise ValueError(f"{where}['masks']: expected {expected}, got {error!r}") from error
+        return decode_masks(encoded)
+    except ValueError as error:
+        raise ValueError(f"{where}['masks']: {error}") from error
 
 
-def _flag(side: tuple[str, Mapping[str, Any]], count: int, device: torch.device) -> Tensor:
-    """Which targets are crowds, (M,) bool."""
-    where, item = side
-    if item.get("iscrowd") is None:
-        return torch.zeros(count, dtype=torch.bool, device=device)
-    values = checks.check_tensor(where, item, "iscrowd")
-    checks.check_vector(where, "iscrowd", values, count, device)
-    return (values != 0).flatten()
+def _check_columns(where: str, item: Mapping[str, Any], count: int, device: torch.device) -> Tensor:
+    """The labels of the masks, (N,); raises unless every column that is there has a number for each mask."""
+    labels = checks.check_tensor(where, item, "labels")
+    for key in ("labels", "scores", "iscrowd", "ignore", "area"):
+        if item.get(key) is not None:
+            values = checks.check_tensor(where, item, key)
+            checks.check_vector(where, key, values, count, device, integer=key == "labels", objects="masks")
+    return labels
 
 
 def _candidates(detections: MaskWords, targets: MaskWords, labels: Pair | None) -> Pair:
@@ -178,13 +169,17 @@ def _iou(detections: MaskWords, targets: MaskWords, pair: Pair, iscrowd: Tensor,
 
 
 def _boundary_iou(masks: Tensor, target_masks: Tensor, pair: Pair, iscrowd: Tensor, byte_budget: int) -> Tensor:
-    """The same of the boundaries of the masks."""
-    (used, detection), (used_targets, target) = (index.unique(return_inverse=True) for index in pair)
-    boundaries, target_boundaries = (
-        to_words(mask_boundary(x.index_select(0, some), byte_budget=byte_budget))
-        for x, some in ((masks, used), (target_masks, used_targets))
-    )
-    return _iou(boundaries, target_boundaries, (detection, target), iscrowd.index_select(0, used_targets), byte_budget)
+    """The same of the boundaries of the masks. Each part of the pairs makes those that it needs."""
+    bytes_a_pair = 4 * max(masks[:1].numel(), 1)  # two masks, and copies in words where rows are not whole words
+    parts = []
+    for detection, target in zip(*(index.split(max(byte_budget // bytes_a_pair, 1)) for index in pair), strict=True):
+        (used, detection), (used_targets, target) = (i.unique(return_inverse=True) for i in (detection, target))
+        boundaries, target_boundaries = (
+            to_words(mask_boundary(x.index_select(0, some))) for x, some in ((masks, used), (target_masks, used_targets))
+        )
+        crowd = iscrowd.index_select(0, used_targets)
+        parts.append(_iou(boundaries, target_boundaries, (detection, target), crowd, byte_budget))
+    return torch.cat(parts)
 
 
 def _above(floor: float, pair: Pair, iou: Tensor) -> tuple[Pair, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from detmetrics.detection.instances import CROWD
-from detmetrics.detection.table import Table
+from detmetrics.detection.table import Table, keep_overlaps
 from detmetrics.ops.curves import Matched, Ranking
 from detmetrics.ops.matching import BITS, greedy_match
 from detmetrics.ops.ragged import descending_key, invert, lexsort, rank_in_run, run_starts
@@ -60,6 +60,7 @@ def match(table: Table, iou_thresholds: Sequence[float], area_ranges: Sequence[A
 
     Source: pycocotools ``COCOeval.evaluateImg``.
     """
+    table = keep_overlaps(table, table.iou >= min(*iou_thresholds, 1 - 1e-10))  # none of the others is ever a match
     detection, target = table.overlap_detection, table.overlap_target
     crowd = (table.target_flags & CROWD != 0).index_select(0, target)
     passes = [table.iou >= min(threshold, 1 - 1e-10) for threshold in iou_thresholds]  # T of (E,)

@@ -14,6 +14,7 @@ from detmetrics.detection.base import DEFAULT_FLOOR, DetectionMetric
 from detmetrics.detection.matches import count_targets, rank, within
 from detmetrics.detection.table import Table
 from detmetrics.ops.curves import final_recall, interpolate
+from detmetrics.ops.masks import MASK_BUDGET
 from detmetrics.ops.scores import defined_mean
 
 IOU_THRESHOLDS = [0.5 + i * ((0.95 - 0.5) / 9) for i in range(10)]  # numpy.linspace(.5, .95, 10), to the last bit
@@ -61,6 +62,7 @@ class MeanAveragePrecision(DetectionMetric):
         zero_division: What stands for undefined values, in the arrays too; a number takes part in the means.
         pairs: Which overlaps the state keeps: ``"same"``, those within a class, or ``"all"``, to share it with metrics
             that ask about pairs of other classes, such as the confusion matrix. None: what this metric needs.
+        mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Returns of ``compute()``:
@@ -85,6 +87,8 @@ class MeanAveragePrecision(DetectionMetric):
         0.6
     """
 
+    takes_several_iou_types = True
+
     def __init__(
         self,
         box_format: str = "xyxy",
@@ -102,6 +106,7 @@ class MeanAveragePrecision(DetectionMetric):
         class_agnostic: bool = False,
         zero_division: float = float("nan"),
         pairs: str | None = None,
+        mask_budget: int = MASK_BUDGET,
         **kwargs: Any,
     ) -> None:
         if average == "micro":
@@ -115,7 +120,9 @@ class MeanAveragePrecision(DetectionMetric):
             "iou_thresholds", IOU_THRESHOLDS if iou_thresholds is None else iou_thresholds
         )
         floor = min(DEFAULT_FLOOR, *thresholds)
-        super().__init__(floor, pairs, box_format, iou_type, class_names, class_agnostic, **kwargs)
+        super().__init__(
+            floor, pairs, box_format, iou_type, class_names, class_agnostic, mask_budget=mask_budget, **kwargs
+        )
         self.iou_thresholds = thresholds
         self.rec_thresholds = checks.check_fractions(
             "rec_thresholds", RECALL_POINTS if rec_thresholds is None else rec_thresholds

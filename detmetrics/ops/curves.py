@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics.ops.ragged import exclusive_cumsum
-from detmetrics.ops.scores import divide
+from detmetrics.ops.ragged import descending_key, exclusive_cumsum, lexsort, rank_in_run, run_starts
+from detmetrics.ops.scores import defined_mean, divide
 
 
 class Ranking(NamedTuple):
@@ -125,3 +125,153 @@ def _best_from(level: Tensor, values: Tensor, setting: Tensor, shape: tuple[int,
     best = best.scatter_reduce_(0, setting * num_levels + level, values, "amax").view(*shape[:2], num_levels)
     best = best[..., 1:].flip(-1).cummax(-1).values.flip(-1)
     return torch.where(best == -torch.inf, 0.0, best)
+
+
+class ScoreCounts(NamedTuple):
+    """True and false positives from each score on, for G groups one after the other; equal scores are one step."""
+
+    offsets: Tensor  # (G + 1,) int64, where each group begins and ends
+    group: Tensor  # (P,) int64
+    scores: Tensor  # (P,) float64, descending within a group
+    tp: Tensor  # (P,) int64
+    fp: Tensor  # (P,) int64
+
+
+def count_by_score(group: Tensor, scores: Tensor, hit: Tensor, num_groups: int) -> ScoreCounts:
+    """Counts of the detections that score at least as much, for every score that occurs.
+
+    Args:
+        group: ``(K,)`` int64 in [0, G), ascending.
+        scores: ``(K,)`` float64, descending within a group.
+        hit: ``(K,)`` bool: true positives; the others are false positives.
+        num_groups: G.
+    """
+    groups = torch.arange(num_groups + 1, device=group.device)
+    last = run_starts(group, scores).roll(-1).nonzero().squeeze(1)  # (P,), the last row of each step
+    at = group.index_select(0, last)
+    first = torch.searchsorted(group, groups).index_select(0, at)
+    hits = _from_zero(hit.cumsum(0))
+    tp = hits.index_select(0, last + 1) - hits.index_select(0, first)
+    offsets = torch.searchsorted(at, groups)
+    return ScoreCounts(offsets, at, scores.index_select(0, last), tp, last + 1 - first - tp)
+
+
+def best_step(values: Tensor, counts: ScoreCounts) -> tuple[Tensor, Tensor]:
+    """The largest of the values ``(P,)`` of each group, and the highest score that has it; NaN for an empty group."""
+    num_groups = len(counts.offsets) - 1
+    best = values.new_full((num_groups,), -torch.inf).scatter_reduce_(0, counts.group, values, "amax")
+    scores = counts.scores.where(values == best.index_select(0, counts.group), -torch.inf)
+    score = scores.new_full((num_groups,), -torch.inf).scatter_reduce_(0, counts.group, scores, "amax")
+    empty = counts.offsets.diff() == 0
+    return best.masked_fill(empty, torch.nan), score.masked_fill(empty, torch.nan)
+
+
+def best_shared_score(values: Tensor, counts: ScoreCounts) -> Tensor:
+    """The score at which the sum over groups is largest; of several the highest; 0-d float64, NaN without any step.
+
+    Args:
+        values: ``(P,)`` in [0, 1], the value of each group from that score down to its next step; 0 above its first.
+        counts: The steps.
+    """
+    if not len(values):
+        return values.new_full((), torch.nan)
+    # In integers the sum of changes is exact, in whatever order a device adds.
+    fixed = (values * 2**48).round().long()
+    before = torch.where(run_starts(counts.group), 0, fixed.roll(1))
+    order = lexsort(descending_key(counts.scores))
+    scores = counts.scores.index_select(0, order)
+    last = run_starts(scores).roll(-1).nonzero().squeeze(1)
+    total = (fixed - before).index_select(0, order).cumsum(0).index_select(0, last)
+    return scores[last[(total == total.max()).nonzero()[0, 0]]]
+
+
+def values_at(score: Tensor, values: Tensor, counts: ScoreCounts) -> Tensor:
+    """What each group has at a score, ``(G,)``; 0 where all its scores are lower."""
+    reached = counts.group[counts.scores >= score]
+    steps = torch.bincount(reached, minlength=len(counts.offsets) - 1)
+    at = (counts.offsets[:-1] + steps - 1).clamp(min=0)
+    padded = torch.cat([values, values.new_zeros(1)])
+    return torch.where(steps > 0, padded.index_select(0, at), 0.0)
+
+
+class HitCurve(NamedTuple):
+    """Precision and recall at each of P true positives, by group, then by score, descending."""
+
+    group: Tensor  # (P,) int64
+    precision: Tensor  # (P,) float64
+    recall: Tensor  # (P,) float64
+
+
+def hit_curve(group: Tensor, hit: Tensor, num_targets: Tensor) -> HitCurve:
+    """One step a detection, equal scores in the order given, as COCO and VOC do.
+
+    Args:
+        group: ``(K,)`` int64 in [0, G), ascending; within a group the best detection comes first.
+        hit: ``(K,)`` bool: true positives; the others are false positives.
+        num_targets: ``(G,)`` int64.
+    """
+    row = hit.nonzero().squeeze(1)  # (P,)
+    at = group.index_select(0, row)
+    groups = torch.arange(len(num_targets), device=group.device)
+    ordinal = rank_in_run(run_starts(at)) + 1
+    ranked = row + 1 - torch.searchsorted(group, groups).index_select(0, at)
+    return HitCurve(at, divide(ordinal, ranked), divide(ordinal, num_targets.index_select(0, at)))
+
+
+def interpolated_average(curve: HitCurve, num_targets: Tensor, recall_points: Tensor) -> Tensor:
+    """Mean over recall points of the best precision at that recall or beyond, ``(G,)``; NaN without targets.
+
+    Args:
+        curve: The true positives of G groups.
+        num_targets: ``(G,)`` int64.
+        recall_points: ``(R,)`` float64 in [0, 1], ascending: COCO's 101 or VOC's 11.
+    """
+    level = torch.searchsorted(recall_points, curve.recall, right=True)
+    best = _best_from(level, curve.precision, curve.group, (1, len(num_targets), len(recall_points)))
+    return defined_mean(best[0]).masked_fill(num_targets == 0, torch.nan)
+
+
+def area_under_envelope(curve: HitCurve, num_targets: Tensor) -> Tensor:
+    """Area under the best precision at each recall or beyond, ``(G,)``; NaN without targets.
+
+    Source: VOC's average precision since 2010, ``VOCap.m``.
+    """
+    # A running maximum within groups: of ranks among all values, each group's above those of the groups behind it.
+    values, rank = curve.precision.unique(return_inverse=True)
+    above = (len(num_targets) - curve.group) * len(values) + rank
+    best = values.index_select(0, above.flip(0).cummax(0).values.flip(0) % max(len(values), 1))
+    return divide(sum_groups(best, curve.group, len(num_targets)), num_targets)
+
+
+def area_under_steps(counts: ScoreCounts, num_targets: Tensor) -> Tensor:
+    """Precision summed over the gains in recall, equal scores as one step, ``(G,)``; NaN without targets.
+
+    Source: scikit-learn ``average_precision_score``, with targets that were never found counted too.
+    """
+    gain = counts.tp - torch.where(run_starts(counts.group), 0, counts.tp.roll(1))
+    areas = divide(counts.tp, counts.tp + counts.fp) * gain
+    return divide(sum_groups(areas, counts.group, len(num_targets)), num_targets)
+
+
+def sum_groups(values: Tensor, group: Tensor, num_groups: int) -> Tensor:
+    """Sum of each group in a fixed order: neighbours are added until one row a group is left.
+
+    Args:
+        values: ``(K,)`` float64.
+        group: ``(K,)`` int64 in [0, G), ascending.
+        num_groups: G.
+
+    Returns:
+        ``(G,)`` float64, 0 for an empty group.
+
+    Example:
+        >>> sum_groups(torch.tensor([1.0, 2.0, 4.0, 8.0]), torch.tensor([0, 0, 0, 2]), 3).tolist()
+        [7.0, 0.0, 8.0]
+    """
+    rank = rank_in_run(run_starts(group))
+    while bool((rank > 0).any()):
+        added = torch.where(group[1:] == group[:-1], values[1:], 0.0)
+        values = values + torch.cat([added, added.new_zeros(1)])
+        kept = (rank % 2 == 0).nonzero().squeeze(1)
+        values, group, rank = (x.index_select(0, kept) for x in (values, group, rank // 2))
+    return values.new_zeros(num_groups).index_copy_(0, group, values)

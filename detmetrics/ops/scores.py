@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -230,3 +230,16 @@ def _sum_over_images(scores: Tensor) -> tuple[Tensor, Tensor]:
     """Sum and number of the defined scores (B, ...) of each column, whatever the order of the images."""
     defined = ~scores.isnan()
     return ordered_sum(scores.where(defined, 0.0).sort(dim=0).values, dim=0), defined.sum(dim=0)
+
+
+def class_mask(labels: Iterable[int], num_classes: int, device: torch.device) -> Tensor:
+    """Which of the classes are among the labels, (C,) bool.
+
+    Example:
+        >>> class_mask([0, 2], 4, torch.device("cpu")).tolist()
+        [True, False, True, False]
+    """
+    mask = torch.zeros(num_classes, dtype=torch.bool, device=device)
+    for label in labels:
+        mask[label] = True
+    return mask

@@ -12,7 +12,7 @@ from torch import Tensor
 import detmetrics
 from detmetrics import functional
 from detmetrics.metric import Metric
-from tests.problems import random_problem, shuffled, split
+from tests.problems import LABELS, random_problem, shuffled, split
 
 Data = tuple[Any, Any]  # the arguments of update(): lists or tensors, first dimension images
 
@@ -25,6 +25,7 @@ class Entry(NamedTuple):
     reject: Callable[[Data], Data]  # the same images, the last one such that update() must raise ValueError
     settings: list[dict[str, Any]]  # of the constructor; each is tried
     question: dict[str, Any]  # other settings, to ask of a state that was made under the first ones
+    scalars: bool = True  # whether compute() returns 0-d float64 tensors alone
 
 
 def detections(seed: int, image_ids: bool) -> Data:
@@ -33,6 +34,15 @@ def detections(seed: int, image_ids: bool) -> Data:
         if len(problem.preds) >= 5:
             return problem.preds, problem.target
     raise AssertionError("no problem has five images")
+
+
+NAMES = {label: str(label) for labels in LABELS for label in labels}  # all that random problems have
+
+
+def at_operating_point(function: Callable[..., Any], *settings: dict[str, Any], scalars: bool = True) -> Entry:
+    """An entry of a metric that matches at one IoU threshold."""
+    question = {"iou_threshold": 0.3, "max_detections": 2, "area_range": (500, 5000)}
+    return Entry(function, detections, with_nan_score, list(settings), question, scalars)
 
 
 def with_nan_score(data: Data) -> Data:
@@ -54,6 +64,27 @@ REGISTRY: dict[str, Entry] = {
             "area_ranges": {"mid": (500, 5000)},
             "extended_summary": True,
         },
+    ),
+    "DetectionPrecision": at_operating_point(
+        functional.detection_precision, {}, {"average": "macro", "zero_division": 0.0}
+    ),
+    "DetectionRecall": at_operating_point(functional.detection_recall, {}, {"class_agnostic": True}),
+    "DetectionF1Score": at_operating_point(
+        functional.detection_f1_score,
+        {"aggregate": "imagewise", "average": "weighted"},
+        {"aggregate": "classwise", "average": "macro", "pairs": "all"},
+        {"average": "none", "class_names": NAMES},
+    ),
+    "DetectionFBetaScore": at_operating_point(functional.detection_f_beta_score, {"beta": 2.0, "score_threshold": 0.2}),
+    "DetectionConfusionMatrix": at_operating_point(
+        functional.detection_confusion_matrix,
+        {"class_names": NAMES},
+        {"class_names": NAMES, "normalize": "true"},
+        scalars=False,
+    ),
+    "DetectionCurves": at_operating_point(functional.detection_curves, {}, {"class_agnostic": True}, scalars=False),
+    "DetectionReport": at_operating_point(
+        functional.detection_report, {"class_names": NAMES}, {"class_names": NAMES, "matched_only": True}
     ),
 }
 
@@ -83,6 +114,8 @@ def cut(data: Data, seed: int) -> list[Data]:
 
 
 def tensors(result: Any) -> dict[str, Tensor]:
+    if isinstance(result, tuple) and hasattr(result, "_asdict"):
+        result = result._asdict()
     return result if isinstance(result, dict) else {"value": result}
 
 
@@ -321,6 +354,8 @@ def test_inference_mode_changes_nothing(name: str, settings: dict[str, Any]) -> 
 
 @law
 def test_scalars_are_float64_without_dimensions(name: str, settings: dict[str, Any]) -> None:
+    if not REGISTRY[name].scalars:
+        pytest.skip("returns matrices or curves")
     plain = {key: value for key, value in settings.items() if key not in ("extended_summary", "class_metrics")}
     for value in tensors(fed(name, plain, REGISTRY[name].data(0, True)).compute()).values():
         assert (value.ndim, value.dtype) == (0, torch.float64)
