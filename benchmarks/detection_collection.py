@@ -17,9 +17,9 @@ def alone(data: DetectionData, meter: Meter) -> Statistics:
 def together(data: DetectionData, meter: Meter) -> Statistics:
     import detmetrics
 
-    others = [getattr(detmetrics, name) for name in NAMES[:-1]]
-    matrix = detmetrics.DetectionConfusionMatrix(num_classes=data.num_classes)
-    return _measure(data, meter, [detmetrics.MeanAveragePrecision(), *(metric() for metric in others), matrix])
+    # The matrix asks about pairs of other classes; with pairs="all" the others share its state.
+    sharing = [getattr(detmetrics, name)(pairs="all") for name in ("MeanAveragePrecision", *NAMES[:-1])]
+    return _measure(data, meter, [*sharing, detmetrics.DetectionConfusionMatrix(num_classes=data.num_classes)])
 
 
 def _measure(data: DetectionData, meter: Meter, metrics: list[Any]) -> Statistics:

@@ -165,7 +165,7 @@ class MeanAveragePrecision(DetectionMetric):
         if self.class_metrics:
             map_per_class = self._mean_per_class(precision[..., 0].flatten(0, 1))
             mar_per_class = self._mean_per_class(recall[..., 0, -1])
-            if self.class_names is None:
+            if self.class_names is None or self.class_agnostic:
                 results["map_per_class"] = map_per_class
                 results[f"mar_{largest}_per_class"] = mar_per_class
                 results["classes"] = self.classes

@@ -279,6 +279,15 @@ def test_a_threshold_of_zero_still_needs_an_overlap() -> None:
     assert mean_average_precision([preds], [touching], iou_thresholds=[0.0])["map"] == 1
 
 
+def test_one_class_of_all_labels_has_no_name() -> None:
+    preds, target = image([([0, 0, 8, 8], 0.9, 0)], [([0, 0, 8, 8], 1)])
+    arguments = {"class_names": ["cat", "dog"], "class_metrics": True, "class_agnostic": True}
+    results = mean_average_precision([preds], [target], **arguments)
+    assert results["map_per_class"].tolist() == [1]
+    assert results["classes"].tolist() == [0]
+    assert not any("/" in key for key in results)
+
+
 @pytest.mark.parametrize("labels", [(1, 2), (2, 1)])
 def test_class_agnostic_is_one_class(labels: tuple[int, int]) -> None:
     # the detection has the wrong label, below or above: nothing by class, everything without classes
