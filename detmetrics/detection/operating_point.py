@@ -275,7 +275,7 @@ class DetectionFBetaScore(DetectionScore):
     """F-score in which recall weighs ``beta`` times as much as precision.
 
     Other arguments, results and errors as for :class:`DetectionPrecision`; by class the keys are ``f_beta/<name>``. The
-    function is :func:`detmetrics.functional.detection_f_beta_score`.
+    function is :func:`detmetrics.functional.detection_fbeta_score`.
 
     Args:
         beta: A number above 0; 1 gives F1.

@@ -16,7 +16,7 @@ from detmetrics.detection.curves import ScoreCurves
 from detmetrics.functional import (
     detection_curves,
     detection_f1_score,
-    detection_f_beta_score,
+    detection_fbeta_score,
     detection_precision,
     detection_recall,
     mean_average_precision,
@@ -140,10 +140,10 @@ def test_best_thresholds_are_where_the_f_score_says_so() -> None:
         for at, threshold in enumerate(result.best_score_threshold.tolist()):
             if math.isnan(threshold):
                 continue
-            per_class = detection_f_beta_score(
+            per_class = detection_fbeta_score(
                 preds, target, **settings, beta=0.5, score_threshold=threshold, average="none"
             )
-            pooled = detection_f_beta_score(preds, target, **settings, beta=0.5, score_threshold=threshold)
+            pooled = detection_fbeta_score(preds, target, **settings, beta=0.5, score_threshold=threshold)
             value = per_class[at] if at < len(result.classes) else pooled
             assert torch.equal(value.nan_to_num(0.0), result.best_f_beta[at]), seed
 

@@ -19,7 +19,7 @@ from detmetrics import (
 )
 from detmetrics.functional import (
     detection_f1_score,
-    detection_f_beta_score,
+    detection_fbeta_score,
     detection_precision,
     detection_recall,
 )
@@ -147,7 +147,7 @@ def test_every_reduction_equals_the_loops(average: str, aggregate: str) -> None:
         (preds, target), settings = xyxy_problem(seed), settings_of(seed)
         counts = cells(matched(preds, target, settings), labels_of(preds, target))
         for beta in (1.0, 2.0):
-            value = detection_f_beta_score(preds, target, **settings, average=average, aggregate=aggregate, beta=beta)
+            value = detection_fbeta_score(preds, target, **settings, average=average, aggregate=aggregate, beta=beta)
             assert value.item() == pytest.approx(expected_score(counts, average, aggregate, beta), **CLOSE), seed
 
 
@@ -177,11 +177,11 @@ def test_f1_is_the_harmonic_mean_of_precision_and_recall() -> None:
 
 
 def _f2(preds: list[Item], target: list[Item], **settings: Any) -> Tensor:
-    return detection_f_beta_score(preds, target, **settings, beta=2.0)
+    return detection_fbeta_score(preds, target, **settings, beta=2.0)
 
 
 def _same(preds: list[Item], target: list[Item], settings: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    return detection_f1_score(preds, target, **settings), detection_f_beta_score(preds, target, **settings)
+    return detection_f1_score(preds, target, **settings), detection_fbeta_score(preds, target, **settings)
 
 
 def test_per_image_counts_equal_the_loops_in_order_of_ids() -> None:
@@ -333,7 +333,7 @@ def test_per_class_results_are_vectors_without_names_and_dicts_with_them() -> No
         ("precision/a", 1, torch.float64, 0)
     ]
     assert detection_recall(preds, target, average="none", class_names=["a"], class_agnostic=True).tolist() == [1]
-    f_beta = detection_f_beta_score(preds, target, average="none", class_names=["a"], beta=2.0)
+    f_beta = detection_fbeta_score(preds, target, average="none", class_names=["a"], beta=2.0)
     assert isinstance(f_beta, dict)
     assert list(f_beta) == ["f_beta/a"]
 

@@ -24,7 +24,7 @@ def matrix(preds: Maps, target: Maps, size: int) -> list[list[int]]:
 
 
 def cityscapes(preds: Maps, target: Maps, num_labels: int, ignore_in_eval: Sequence[int]) -> float:
-    """evalPixelLevelSemanticLabeling.py: getIouScoreForLabel and getScoreAverage, over all labels incl. ignored ones."""
+    """evalPixelLevelSemanticLabeling.py: getIouScoreForLabel and getScoreAverage over all labels."""
     confusion = matrix(preds, target, num_labels)
     scores = []
     for label in range(num_labels):
