@@ -92,7 +92,7 @@ def ultrafast_pycocotools(data: DetectionData, meter: Meter) -> Statistics:
     with meter("convert"):
         gt = COCO(peers.dataset(data.target, data.num_classes), verbose=False)
         dt = gt.loadRes(peers.detection_matrix(data.preds))
-    return _coco_eval(COCOeval, gt, dt, meter)
+    return coco_eval(COCOeval, gt, dt, meter)
 
 
 def hotcoco(data: DetectionData, meter: Meter) -> Statistics:
@@ -110,7 +110,7 @@ def hotcoco(data: DetectionData, meter: Meter) -> Statistics:
             iscrowd=target.iscrowd,
         )
         dt = gt.load_res(peers.detection_matrix(data.preds))
-    return _coco_eval(COCOeval, gt, dt, meter)
+    return coco_eval(COCOeval, gt, dt, meter)
 
 
 def hotcoco_streaming(data: DetectionData, meter: Meter) -> Statistics:
@@ -127,10 +127,10 @@ def hotcoco_streaming(data: DetectionData, meter: Meter) -> Statistics:
             )
             first += len(preds)
     with meter("compute"):
-        coco_eval = evaluator.finalize()
-        coco_eval.accumulate()
-        coco_eval.summarize()
-        return _named(coco_eval.stats)
+        evaluation = evaluator.finalize()
+        evaluation.accumulate()
+        evaluation.summarize()
+        return named(evaluation.stats)
 
 
 def vernier(data: DetectionData, meter: Meter) -> Statistics:
@@ -154,7 +154,7 @@ def vernier(data: DetectionData, meter: Meter) -> Statistics:
         dt = peers.detection_matrix(data.preds)
     with meter("evaluate"):
         evaluator = Evaluator(iou=Bbox(), parity_mode="strict")
-        return _named(evaluator.evaluate(gt, dt, num_threads=torch.get_num_threads()).stats)
+        return named(evaluator.evaluate(gt, dt, num_threads=torch.get_num_threads()).stats)
 
 
 def vernier_from_dicts(data: DetectionData, meter: Meter) -> Statistics:
@@ -187,7 +187,7 @@ def faster_coco_eval(data: DetectionData, meter: Meter) -> Statistics:
 
     with meter("convert"):
         gt, dt = peers.indexed_datasets(COCO, data.target, data.preds, data.num_classes)
-    return _coco_eval(COCOeval_faster, gt, dt, meter)
+    return coco_eval(COCOeval_faster, gt, dt, meter)
 
 
 def pycocotools(data: DetectionData, meter: Meter) -> Statistics:
@@ -196,7 +196,7 @@ def pycocotools(data: DetectionData, meter: Meter) -> Statistics:
 
     with meter("convert"):
         gt, dt = peers.indexed_datasets(COCO, data.target, data.preds, data.num_classes)
-    return _coco_eval(COCOeval, gt, dt, meter)
+    return coco_eval(COCOeval, gt, dt, meter)
 
 
 def supervision(data: DetectionData, meter: Meter) -> Statistics:
@@ -209,23 +209,23 @@ def supervision(data: DetectionData, meter: Meter) -> Statistics:
     with meter("compute"):
         result = metric.compute()
     sizes = (result.small_objects, result.medium_objects, result.large_objects)
-    return _named([result.map50_95, result.map50, result.map75, *(part.map50_95 for part in sizes)])
+    return named([result.map50_95, result.map50, result.map75, *(part.map50_95 for part in sizes)])
 
 
 # -------------------------------------------------------------------------------------------------------- in common
 
 
-def _coco_eval(evaluator: type, gt: Any, dt: Any, meter: Meter) -> Statistics:
+def coco_eval(evaluator: type, gt: Any, dt: Any, meter: Meter, iou_type: str = "bbox") -> Statistics:
     """pycocotools' three steps, which its successors share."""
     with meter("evaluate"):
-        coco_eval = evaluator(gt, dt, "bbox")
-        coco_eval.evaluate()
-        coco_eval.accumulate()
-        coco_eval.summarize()
-        return _named(coco_eval.stats)
+        evaluation = evaluator(gt, dt, iou_type)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        return named(evaluation.stats)
 
 
-def _named(values: Any) -> Statistics:
+def named(values: Any) -> Statistics:
     """The statistics in pycocotools' order; -1 is its word for undefined."""
     return {
         name: float(value) if value != -1 else float("nan") for name, value in zip(STATISTICS, values, strict=False)
@@ -233,7 +233,7 @@ def _named(values: Any) -> Statistics:
 
 
 def twelve(result: dict[str, Any]) -> Statistics:
-    return _named([float(result[name]) for name in STATISTICS])
+    return named([float(result[name]) for name in STATISTICS])
 
 
 def _state_bytes(metric: Any) -> int:

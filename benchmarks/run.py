@@ -5,12 +5,26 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import detection_collection, detection_counts, detection_map, report
+from benchmarks import (
+    detection_collection,
+    detection_counts,
+    detection_map,
+    instance_masks,
+    report,
+    segmentation_counts,
+)
 from benchmarks.harness import Problem, available_cpus, differences, measure
 
-PROBLEMS = (detection_map.PROBLEM, detection_map.GROWTH, detection_counts.PROBLEM, detection_collection.PROBLEM)
+PROBLEMS = (
+    detection_map.PROBLEM,
+    detection_map.GROWTH,
+    detection_counts.PROBLEM,
+    detection_collection.PROBLEM,
+    instance_masks.PROBLEM,
+    *segmentation_counts.PROBLEMS,
+)
 RESULTS = Path(__file__).parent / "results"
-SIZES = ("images", "detections", "classes", "batch_size")
+SIZES = ("images", "detections", "classes", "batch_size", "height", "width")
 SMOKE_TOLERANCE = 1e-12
 
 

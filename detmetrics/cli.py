@@ -1,21 +1,29 @@
-"""The command ``detmetrics``: COCO numbers for a pair of files, or for a generated data set."""
+"""The command ``detmetrics``: COCO numbers for a pair of files, for a generated data set, or from saved states.
+
+Under ``torchrun`` the images are dealt out to the ranks, and rank 0 alone prints and writes.
+"""
 
 import argparse
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+import torch.distributed as dist
 
-from detmetrics import MeanAveragePrecision, __version__, demo
+from detmetrics import MeanAveragePrecision, __version__, demo, state_file
 from detmetrics.coco import CocoData, from_coco, to_coco
+from detmetrics.detection.base import IOU_TYPES
 from detmetrics.report import class_table, coco_summary
+
+T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,8 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _parser().parse_args(argv)
     try:
-        arguments.command(arguments)
-    except (OSError, ValueError) as error:
+        with _process_group(arguments.device):
+            arguments.command(arguments)
+    except (ImportError, OSError, ValueError) as error:
         _tell(f"error: {error}")
         return 1
     return 0
@@ -39,12 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(arguments: argparse.Namespace) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        data = from_coco(
-            arguments.annotations,
-            arguments.results,
-            ignore_key=arguments.ignore_key,
-            drop_unknown_images=True,
-            device=arguments.device,
+        data = _on_all_ranks(
+            lambda: from_coco(
+                arguments.annotations,
+                arguments.results,
+                ignore_key=arguments.ignore_key,
+                masks=arguments.iou_type != "bbox",
+                drop_unknown_images=True,
+                device=arguments.device,
+            )
         )
     for warning in caught:
         _tell(f"warning: {warning.message}")
@@ -55,7 +67,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     preds, target = demo.generate(arguments.images, arguments.detections, arguments.classes, seed=arguments.seed)
     names = {label: f"class {label}" for label in range(arguments.classes)}
     annotations, results = to_coco(preds, target, categories=names)
-    if arguments.save is not None:
+    if arguments.save is not None and _rank() == 0:
         arguments.save.mkdir(parents=True, exist_ok=True)
         for name, document in (("annotations.json", annotations), ("results.json", results)):
             (arguments.save / name).write_text(json.dumps(document))
@@ -63,33 +75,66 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _report(data: CocoData, arguments: argparse.Namespace) -> None:
-    """Evaluate and print, and write what was asked for."""
-    metric = MeanAveragePrecision(
-        box_format="xywh",
-        iou_thresholds=arguments.iou_thresholds,
-        max_detection_thresholds=arguments.max_detections,
-        class_metrics=arguments.per_class,
-        class_names=data.categories,
-    ).to(arguments.device)
-    results = _run(metric, data, arguments.batch_size, arguments.quiet)
+    """Evaluate this shard's images, those of each rank there, and write what was asked for."""
+    start = time.perf_counter()
+    settings = {
+        "box_format": "xywh",
+        "iou_type": arguments.iou_type,
+        "class_names": data.categories,
+        **_questions(arguments),
+    }
+    metric = MeanAveragePrecision(**settings).to(arguments.device)
+    index, count = arguments.shard
+    mine = _every(_every(data, index, count), _rank(), _num_ranks())
+    quiet = arguments.quiet or _rank() > 0
+    _on_all_ranks(lambda: _update(metric, mine, arguments.batch_size, quiet))
+    _finish(metric, settings, start, arguments)
+
+
+def _merge(arguments: argparse.Namespace) -> None:
+    """Add saved states up and answer from the sum."""
+    start = time.perf_counter()
+    settings, metric = state_file.merge(arguments.states)
+    for name, value in _questions(arguments).items():
+        setattr(metric, name, value)
+    _finish(metric, settings, start, arguments)
+
+
+def _questions(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a state can be asked anew: the arguments given on the command line."""
+    asked = {
+        "iou_thresholds": arguments.iou_thresholds,
+        "max_detection_thresholds": arguments.max_detections and sorted(set(arguments.max_detections)),
+        "class_metrics": arguments.per_class or None,
+    }
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _update(metric: MeanAveragePrecision, data: CocoData, batch_size: int, quiet: bool) -> None:
+    for preds, target in data.batches(batch_size) if quiet else _with_progress(data, batch_size):
+        metric.update(preds, target)
+
+
+def _finish(
+    metric: MeanAveragePrecision, settings: dict[str, Any], start: float, arguments: argparse.Namespace
+) -> None:
+    """Compute, write, print; how long all of it took goes to stderr."""
+    results = {key: value.item() for key, value in metric.compute().items()}
+    seconds = time.perf_counter() - start
+    if arguments.save_state is not None:
+        state_file.save(arguments.save_state, metric, settings)
+    if _rank() > 0:
+        return
+    if not arguments.quiet:
+        _tell(f"{metric.num_images} images in {seconds:.2f} s, {metric.num_images / seconds:.0f} images/s")
+        if metric.num_duplicates:
+            _tell(f"{metric.num_duplicates} images came more than once and count once")
     if arguments.json is not None:
         numbers = {key: None if math.isnan(value) else value for key, value in results.items()}
         arguments.json.write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n")
     print(coco_summary(results, metric.iou_thresholds))
-    if arguments.per_class:
+    if metric.class_metrics:
         print(f"\n{class_table(results)}")
-
-
-def _run(metric: MeanAveragePrecision, data: CocoData, batch_size: int, quiet: bool) -> dict[str, float]:
-    """All results as floats; how long they took goes to stderr."""
-    start = time.perf_counter()
-    for preds, target in data.batches(batch_size) if quiet else _with_progress(data, batch_size):
-        metric.update(preds, target)
-    results = {key: value.item() for key, value in metric.compute().items()}
-    seconds = time.perf_counter() - start
-    if not quiet:
-        _tell(f"{len(data)} images in {seconds:.2f} s, {len(data) / seconds:.0f} images/s")
-    return results
 
 
 def _with_progress(data: CocoData, batch_size: int) -> Iterable[tuple[list[Any], list[Any]]]:
@@ -110,32 +155,84 @@ def _with_progress(data: CocoData, batch_size: int) -> Iterable[tuple[list[Any],
 
 
 def _tell(message: str) -> None:
-    print(f"detmetrics: {message}", file=sys.stderr)
+    if _rank() == 0:
+        print(f"detmetrics: {message}", file=sys.stderr)
+
+
+# ----------------------------------------------------------------------------------------------------- under torchrun
+
+
+@contextlib.contextmanager
+def _process_group(device: torch.device) -> Iterator[None]:
+    """The ranks that torchrun started, within the block; nothing to do without it."""
+    if not (dist.is_available() and dist.is_torchelastic_launched()):
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group()
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _rank() -> int:
+    return int(os.environ["RANK"]) if dist.is_available() and dist.is_torchelastic_launched() else 0
+
+
+def _num_ranks() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _on_all_ranks(function: Callable[[], T]) -> T:
+    """What the function returns. If it fails on a rank, all of them raise, so that none waits for another."""
+    if _num_ranks() == 1:
+        return function()
+    result, error = None, None
+    try:
+        result = function()
+    except (ImportError, OSError, ValueError) as raised:
+        error = str(raised)
+    errors: list[str | None] = [None] * _num_ranks()
+    dist.all_gather_object(errors, error)
+    for failed in errors:
+        if failed is not None:
+            raise ValueError(failed)
+    return result  # type: ignore[return-value]
+
+
+def _every(data: CocoData, index: int, count: int) -> CocoData:
+    """Every ``count``-th image, from ``index`` on."""
+    return CocoData(data.preds[index::count], data.target[index::count], data.categories)
 
 
 # ------------------------------------------------------------------------------------------------------- the arguments
 
 
 def _parser() -> argparse.ArgumentParser:
-    shared = _shared_arguments()
+    shared, images = _shared_arguments(), _image_arguments()
     parser = argparse.ArgumentParser(prog="detmetrics", description="Detection metrics of COCO files.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     evaluate = commands.add_parser(
         "evaluate",
-        parents=[shared],
+        parents=[shared, images],
         help="evaluate results against annotations",
         description="Print COCO's twelve numbers for a file of results.",
     )
     evaluate.add_argument("annotations", metavar="GT.json", help="COCO annotations, gzipped or not")
     evaluate.add_argument("results", metavar="DT.json", help="COCO results, gzipped or not")
+    evaluate.add_argument(
+        "--iou-type", choices=IOU_TYPES, default="bbox", help="overlaps of boxes, masks, or masks and boundaries (bbox)"
+    )
     evaluate.add_argument("--ignore-key", metavar="KEY", help="key of annotations to ignore, such as difficult")
     evaluate.set_defaults(command=_evaluate)
 
     generated = commands.add_parser(
         "demo",
-        parents=[shared],
+        parents=[shared, images],
         help="evaluate a generated data set",
         description="Print COCO's twelve numbers for a generated data set that looks like COCO.",
     )
@@ -144,16 +241,35 @@ def _parser() -> argparse.ArgumentParser:
     generated.add_argument("--classes", type=_positive, default=80, metavar="N", help="classes (80)")
     generated.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds give equal data (0)")
     generated.add_argument("--save", type=Path, metavar="DIR", help="write annotations.json and results.json there")
-    generated.set_defaults(command=_demo)
+    generated.set_defaults(command=_demo, iou_type="bbox")
+
+    merge = commands.add_parser(
+        "merge",
+        parents=[shared],
+        help="add up states that were saved with --save-state",
+        description="Print COCO's twelve numbers for the images of all states. Thresholds and limits are those of the "
+        "first state unless given here. Images that are in several states count once.",
+    )
+    merge.add_argument("states", nargs="+", type=Path, metavar="STATE", help="files written by --save-state")
+    merge.set_defaults(command=_merge, device=torch.device("cpu"))
     return parser
+
+
+def _image_arguments() -> argparse.ArgumentParser:
+    images = argparse.ArgumentParser(add_help=False)
+    images.add_argument("--device", type=_device, default="cpu", help="cpu, cuda, cuda:1, ... (cpu)")
+    images.add_argument("--batch-size", type=_positive, default=64, metavar="N", help="images an update (64)")
+    images.add_argument(
+        "--shard", type=_shard, default="0/1", metavar="I/N", help="only every N-th image, from the I-th on, 0 to N-1"
+    )
+    return images
 
 
 def _shared_arguments() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--device", type=_device, default="cpu", help="cpu, cuda, cuda:1, ... (cpu)")
-    shared.add_argument("--batch-size", type=_positive, default=64, metavar="N", help="images an update (64)")
     shared.add_argument("--per-class", action="store_true", help="print a row a class too")
     shared.add_argument("--json", type=Path, metavar="OUT", help="write all numbers there, undefined ones as null")
+    shared.add_argument("--save-state", type=Path, metavar="OUT", help="write there what detmetrics merge adds up")
     shared.add_argument("--quiet", action="store_true", help="no progress and no time on stderr")
     shared.add_argument(
         "--iou-thresholds", type=_fraction, nargs="+", metavar="T", help="IoU thresholds (0.5 0.55 ... 0.95)"
@@ -177,7 +293,16 @@ def _fraction(text: str) -> float:
     raise argparse.ArgumentTypeError(f"expected a number in [0, 1], got {text!r}")
 
 
+def _shard(text: str) -> tuple[int, int]:
+    index, slash, count = text.partition("/")
+    if slash and index.isdecimal() and count.isdecimal() and int(index) < int(count):
+        return int(index), int(count)
+    raise argparse.ArgumentTypeError(f"expected I/N with 0 <= I < N, such as 0/4, got {text!r}")
+
+
 def _device(text: str) -> torch.device:
+    if text == "cuda" and "LOCAL_RANK" in os.environ:
+        text = f"cuda:{os.environ['LOCAL_RANK']}"  # under torchrun, a GPU a rank
     try:
         return torch.empty(0, dtype=torch.float64, device=text).device
     except (RuntimeError, AssertionError, TypeError) as error:

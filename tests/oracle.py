@@ -6,6 +6,7 @@ Nothing is evaluated here: the functions put data into COCO's form, run ``COCOev
 import contextlib
 import copy
 import io
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
+from tests.reference import masks as reference
+
 TOLERANCE = 1e-12
 STATS = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large")
 STATS += ("mar_1", "mar_10", "mar_100", "mar_small", "mar_medium", "mar_large")
 LIMITS = (1, 10, 100)
+COCO_THRESHOLDS, COCO_RECALL = np.linspace(0.5, 0.95, 10).tolist(), np.linspace(0, 1, 101).tolist()
 AREAS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e5**2)}
 OUTSIDE = 1e11  # an area above "all": COCO's files have no other way to say that a target is ignored and no crowd
 
@@ -38,6 +42,8 @@ class Reference:
 def evaluate(preds: list[dict[str, Tensor]], target: list[dict[str, Tensor]], **settings: Any) -> Reference:
     """Ask pycocotools about the arguments of ``MeanAveragePrecision.update``, under the settings of its constructor."""
     box_format = settings.pop("box_format", "xyxy")
+    if settings.get("iou_type", "bbox") != "bbox":
+        preds, target = ([with_encodings(item) for item in side] for side in (preds, target))
     return evaluate_coco(*to_coco(preds, target, box_format), **settings)
 
 
@@ -50,10 +56,13 @@ def evaluate_coco(
     max_detection_thresholds: list[int] | None = None,
     area_ranges: dict[str, tuple[float, float]] | None = None,
     class_agnostic: bool = False,
+    iou_type: str = "bbox",
 ) -> Reference:
     """Ask pycocotools about the content of its two files."""
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(_index(dataset), _index({**dataset, "annotations": _results(results)}), "bbox")
+        evaluator = _BoundaryEval if iou_type == "boundary" else COCOeval
+        similarity = "segm" if iou_type == "boundary" else iou_type
+        evaluation = evaluator(_index(dataset), _index({**dataset, "annotations": _results(results)}), similarity)
         params = evaluation.params
         params.useCats = int(not class_agnostic)
         params.iouThrs = params.iouThrs if iou_thresholds is None else np.array(iou_thresholds, dtype=np.float64)
@@ -68,6 +77,20 @@ def evaluate_coco(
     return Reference(_stats(evaluation), *(_nan(evaluation.eval[key]) for key in ("precision", "recall", "scores")))
 
 
+class _BoundaryEval(COCOeval):  # type: ignore[misc]
+    """The smaller of the overlaps of masks and of boundaries, as in the API of the authors of Boundary IoU."""
+
+    def computeIoU(self, imgId: int, catId: int) -> Any:  # noqa: N802, N803
+        """Overlaps of one image and class: of masks, and again after masks and boundaries were swapped."""
+        rows = [row for side in (self._gts, self._dts) for key, own in side.items() if key[0] == imgId for row in own]
+        overlaps = []
+        for _ in range(2):
+            overlaps.append(super().computeIoU(imgId, catId))
+            for row in rows:
+                row["segmentation"], row["boundary"] = row["boundary"], row["segmentation"]
+        return np.minimum(*overlaps) if len(overlaps[0]) else []
+
+
 def assert_agrees(result: dict[str, Tensor], reference: Reference) -> None:
     """Every statistic of pycocotools is in the result, and so are the arrays if it has them, all within 1e-12."""
     for key, expected in reference.stats.items():
@@ -79,6 +102,23 @@ def assert_agrees(result: dict[str, Tensor], reference: Reference) -> None:
         if key in result:
             expected = getattr(reference, key)
             torch.testing.assert_close(result[key].cpu(), expected, rtol=0, atol=TOLERANCE, equal_nan=True)
+
+
+def encode(masks: Tensor) -> list[dict[str, Any]]:
+    """``(N, H, W)`` bool masks as pycocotools encodes them."""
+    encoded: list[dict[str, Any]] = mask.encode(np.asfortranarray(masks.permute(1, 2, 0).numpy().astype(np.uint8)))
+    return encoded
+
+
+def with_encodings(item: dict[str, Any]) -> dict[str, Any]:
+    """The item with its bool masks and their boundaries encoded, and with their boxes and, if none are given, areas."""
+    encoded = encode(item["masks"])
+    areas = torch.tensor([float(mask.area(one)) for one in encoded], dtype=torch.float64)  # it takes 255 at once
+    boxes = torch.tensor(np.array([mask.toBbox(one) for one in encoded]).reshape(-1, 4))
+    corners = torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
+    boundaries = [torch.from_numpy(reference.boundary(one.numpy())) for one in item["masks"]]
+    outlines = encode(torch.stack(boundaries)) if boundaries else []
+    return {"area": areas, **item, "boxes": corners, "segmentation": encoded, "boundary": outlines}
 
 
 def overlaps(preds: dict[str, Tensor], target: dict[str, Tensor], box_format: str = "xyxy") -> Tensor:
@@ -108,7 +148,14 @@ def to_coco(
             item["labels"].tolist(), _xywh(item["boxes"], box_format), item["scores"].double().tolist(), strict=True
         )
     ]
-    images, categories = [{"id": image_id} for image_id in ids], [{"id": label} for label in labels]
+    for key, (rows, items) in itertools.product(
+        ("segmentation", "boundary"), ((results, preds), (annotations, target))
+    ):
+        for row, encoded in zip(rows, [encoded for item in items for encoded in item.get(key, ())], strict=False):
+            row[key] = encoded
+    # for masks pycocotools wants images to have a size, and then takes that of the encodings
+    images = [{"id": image_id, "height": 0, "width": 0} for image_id in ids]
+    categories = [{"id": label} for label in labels]
     return {"images": images, "categories": categories, "annotations": annotations}, results
 
 
@@ -139,10 +186,11 @@ def _xywh(boxes: Tensor, box_format: str) -> list[list[float]]:
 
 def _results(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What ``COCO.loadRes`` adds to results; it does not take an empty list."""
-    return [
-        {**row, "id": number, "iscrowd": 0, "area": row["bbox"][2] * row["bbox"][3]}
-        for number, row in enumerate(results, start=1)
-    ]
+    return [{**row, "id": number, "iscrowd": 0, "area": _area(row)} for number, row in enumerate(results, start=1)]
+
+
+def _area(row: dict[str, Any]) -> float:
+    return float(mask.area(row["segmentation"])) if "segmentation" in row else row["bbox"][2] * row["bbox"][3]
 
 
 def _index(dataset: dict[str, Any]) -> COCO:

@@ -63,7 +63,9 @@ def mask_problem(seed: int, **options: Any) -> Problem:
         for item, (left, top, right, bottom) in zip(items, (b.T[..., None, None] for b in boxes), strict=True):
             item["masks"] = (x >= left) & (x < right) & (y >= top) & (y < bottom)  # (N, H, W)
             item["masks"] &= (3 * x + y) % 7 != 0 if holes else True
-    return Problem(problem.preds, problem.target, {key: v for key, v in problem.settings.items() if key != "box_format"})
+    return Problem(
+        problem.preds, problem.target, {key: v for key, v in problem.settings.items() if key != "box_format"}
+    )
 
 
 def _drawn(boxes: Tensor, box_format: str, zoom: float) -> Tensor:

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -91,6 +92,23 @@ def test_real_files_gzipped(data_root: Path, manifest: dict[str, Any], tmp_path:
     assert [round(value, 6) for value in result.values()] == recorded
 
 
+MASKS = ("instances_val2014_100.json", "instances_val2014_fakesegm100_results.json")
+
+
+def test_masks_of_real_files(data_root: Path, manifest: dict[str, Any], tmp_path: Path) -> None:
+    measured = manifest["coco_val2014_100"]["measured"]["segm"]
+    files = [str(data_root / "coco_val2014_100" / name) for name in MASKS]
+    states = []
+    for shard in ("0/2", "1/2"):
+        states.append(str(tmp_path / f"{shard[0]}.pt"))
+        options = ["--iou-type", "segm", "--shard", shard, "--save-state", states[-1]]
+        numbers("evaluate", *files, *options, out=tmp_path / "part.json")
+    result = numbers("merge", *states, "--per-class", out=tmp_path / "out.json")
+    assert_close(result, dict(zip(oracle.STATS, measured["stats"], strict=True)))
+    per_category = {f"map/{key.partition('#')[0]}": value for key, value in measured["per_category_AP"].items()}
+    assert_close(result, {key: math.nan if value is None else value for key, value in per_category.items()})
+
+
 def test_output_is_that_of_pycocotools(data_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = data_root / "coco_val2014_100"
     files = [
@@ -162,6 +180,45 @@ def test_ignore_key(tmp_path: Path) -> None:
     ignored = numbers("evaluate", *files, "--ignore-key", "difficult", out=tmp_path / "2.json")
     assert ignored["map"] == pytest.approx(0.9, rel=0, abs=1e-12)
     assert ignored["mar_1"] == 0  # an ignored detection takes its place all the same
+
+
+@pytest.mark.parametrize(("iou_type", "expected"), [("bbox", 1.0), ("segm", 0.7), ("boundary", 0.4)])
+def test_iou_type(tmp_path: Path, iou_type: str, expected: float) -> None:
+    # a square of 100 with a hole of 40: IoU 8400 / 10000; boundaries of 4 pixels: 10000 - 92**2 = 1536, of the hole
+    # 48**2 - 40**2 = 704: 1536 / 2240
+    square = {"size": [120, 130], "counts": [0, *[100, 20] * 99, 100, 20 + 30 * 120]}
+    rim, cut = [100, 20] * 30, [30, 40, 30, 20] * 40
+    hollow = {"size": [120, 130], "counts": [0, *rim, *cut, *rim[:-1], 20 + 30 * 120]}
+    cat, box = {"image_id": 1, "category_id": 5, "bbox": [0, 0, 100, 100]}, {"id": 1, "area": 1e4, "iscrowd": 0}
+    files = [
+        write(tmp_path / "gt.json", {**ANNOTATIONS, "annotations": [{**cat, **box, "segmentation": square}]}),
+        write(tmp_path / "dt.json", [{**cat, "score": 0.5, "segmentation": hollow}]),
+    ]
+    result = numbers("evaluate", *files, "--iou-type", iou_type, out=tmp_path / "out.json")
+    assert result["mar_100"] == pytest.approx(expected, rel=0, abs=1e-12)
+
+
+def test_files_without_masks_fail_with_one_line(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *small, "--iou-type", "segm"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f'detmetrics: error: {small[0]}: annotations: entry 0: "segmentation": expected polygons ')
+    assert err.endswith(", got no such key\n")
+    assert err.count("\n") == 1
+
+
+def test_masks_without_pycocotools_fail_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cat = {**CAT, "segmentation": [[0, 0, 10, 0, 10, 10]]}
+    images = [{"id": 1, "height": 20, "width": 20}]
+    files = [
+        write(tmp_path / "gt.json", {**ANNOTATIONS, "images": images, "annotations": [cat]}),
+        write(tmp_path / "dt.json", [{**RESULT, "segmentation": cat["segmentation"]}]),
+    ]
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    assert main(["evaluate", *files, "--iou-type", "segm"]) == 1
+    message = 'detmetrics: error: masks in COCO files need pycocotools: pip install "detmetrics[coco]"\n'
+    assert capsys.readouterr().err == message
 
 
 def test_the_batch_size_changes_nothing(tmp_path: Path) -> None:
@@ -269,6 +326,7 @@ def test_an_output_that_cannot_be_written_fails(
         (["demo", "--images", "0"], "argument --images: expected an integer of 1 or more, got '0'"),
         (["demo", "--batch-size", "x"], "argument --batch-size: expected an integer of 1 or more, got 'x'"),
         (["demo", "--iou-thresholds", "1.5"], "argument --iou-thresholds: expected a number in [0, 1], got '1.5'"),
+        (["evaluate", "a", "b", "--iou-type", "oks"], "argument --iou-type: invalid choice: 'oks'"),
         (["demo", "--device", "abacus"], "argument --device: expected a usable device, got 'abacus': "),
     ],
 )
@@ -311,3 +369,134 @@ def test_class_table_aligns_long_names() -> None:
         "traffic light  0.500    1.000",
         "a/b              nan      nan",
     ]
+
+
+# ------------------------------------------------------------------------------------------- several ranks and machines
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``annotations.json``, ``results.json``, and in ``whole.json`` and ``whole.txt`` what they give."""
+    folder = tmp_path_factory.mktemp("generated")
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        arguments = ["demo", "--images", "25", "--classes", "6", "--save", str(folder), "--quiet", "--per-class"]
+        assert main([*arguments, "--json", str(folder / "whole.json")]) == 0
+    (folder / "whole.txt").write_text(printed.getvalue())
+    return folder
+
+
+def files(folder: Path) -> list[str]:
+    return [str(folder / "annotations.json"), str(folder / "results.json")]
+
+
+def save_shard(folder: Path, shard: str, out: Path, *more: str) -> str:
+    """Evaluate as a machine of its own would, and return the path of the state."""
+    numbers("evaluate", *files(folder), "--shard", shard, "--save-state", str(out), *more, out=out.with_suffix(".json"))
+    return str(out)
+
+
+@pytest.fixture
+def states(generated: Path, tmp_path: Path) -> list[str]:
+    return [save_shard(generated, f"{i}/3", tmp_path / f"{i}.pt") for i in range(3)]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 0, 2, 1]], ids=str)
+def test_merged_states_give_the_bits_of_one_run(
+    generated: Path, states: list[str], tmp_path: Path, order: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "merged.json"
+    assert main(["merge", *(states[i] for i in order), "--per-class", "--json", str(out)]) == 0
+    printed, told = capsys.readouterr()
+    assert out.read_bytes() == (generated / "whole.json").read_bytes()
+    assert printed == (generated / "whole.txt").read_text()
+    assert told.startswith("detmetrics: 25 images in ")
+    repeated = "detmetrics: 8 images came more than once and count once\n"  # 25 images: shards of 9, 8 and 8
+    assert told.endswith(repeated) == (order == [1, 0, 2, 1])
+
+
+def test_a_shard_has_other_numbers(generated: Path, states: list[str], tmp_path: Path) -> None:
+    whole = json.loads((generated / "whole.json").read_text())
+    assert all(numbers("merge", state, out=tmp_path / "one.json")["map"] != whole["map"] for state in states)
+
+
+def test_a_merged_state_is_a_state(generated: Path, states: list[str], tmp_path: Path) -> None:
+    two = str(tmp_path / "two.pt")
+    numbers("merge", *states[:2], "--save-state", two, out=tmp_path / "two.json")
+    numbers("merge", states[2], two, "--per-class", out=tmp_path / "three.json")
+    assert (tmp_path / "three.json").read_bytes() == (generated / "whole.json").read_bytes()
+
+
+def test_merged_states_answer_other_questions(generated: Path, states: list[str], tmp_path: Path) -> None:
+    asked = ["--iou-thresholds", "0.3", "0.6", "--max-detections", "5", "2"]
+    merged = numbers("merge", *states, *asked, out=tmp_path / "merged.json")
+    assert merged == pytest.approx(
+        numbers("evaluate", *files(generated), *asked, out=tmp_path / "new.json"), nan_ok=True
+    )
+    assert (tmp_path / "merged.json").read_bytes() == (tmp_path / "new.json").read_bytes()
+    assert {key for key in merged if key.startswith("mar_") and key[4:].isdigit()} == {"mar_2", "mar_5"}
+
+
+def test_states_that_do_not_add_up(
+    generated: Path, small: list[str], states: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lower = save_shard(generated, "0/1", tmp_path / "lower.pt", "--iou-thresholds", "0.05")
+    cats = str(tmp_path / "cats.pt")
+    numbers("evaluate", *small, "--save-state", cats, out=tmp_path / "cats.json")
+    text, other = tmp_path / "text.pt", tmp_path / "other.pt"
+    text.write_text("no state")
+    torch.save({"format": "another"}, other)
+    capsys.readouterr()
+    for paths, message in (
+        ([states[0], lower], f"error: {lower}: MeanAveragePrecision: expected the states "),
+        ([states[0], cats], f"error: {cats}: expected the categories of {states[0]}, got others\n"),
+        ([str(text)], f"error: {text}: expected a file written by --save-state"),
+        ([states[0], str(other)], f"error: {other}: expected a file written by --save-state"),
+        ([str(tmp_path / "none.pt")], "No such file or directory"),
+        ([states[0], "--iou-thresholds", "0.05"], "error: iou_thresholds: expected 0.1 or more, got 0.05"),
+    ):
+        assert main(["merge", *paths]) == 1
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert message in err
+
+
+@pytest.mark.parametrize("shard", ["1", "2/2", "-1/2", "a/b", "0/0"])
+def test_wrong_shards(shard: str, small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate", *small, f"--shard={shard}"])
+    assert f"expected I/N with 0 <= I < N, such as 0/4, got '{shard}'" in capsys.readouterr().err
+
+
+def torchrun(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_two_ranks_print_and_write_what_one_process_does(generated: Path, tmp_path: Path) -> None:
+    state, out = tmp_path / "state.pt", tmp_path / "out.json"
+    written = ["--json", str(out), "--save-state", str(state)]
+    done = torchrun("-m", "detmetrics", "evaluate", *files(generated), "--per-class", *written)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (generated / "whole.txt").read_text()
+    assert len(re.findall(r"^detmetrics: 25 images in ", done.stderr, flags=re.MULTILINE)) == 1
+    assert out.read_bytes() == (generated / "whole.json").read_bytes()
+    numbers("merge", str(state), "--per-class", out=tmp_path / "merged.json")
+    assert (tmp_path / "merged.json").read_bytes() == out.read_bytes()
+
+
+MISSING_ON_RANK_1 = """
+import os, sys
+from detmetrics.cli import main
+annotations, results = sys.argv[1:]
+sys.exit(main(["evaluate", annotations, results if os.environ["RANK"] == "0" else "missing.json"]))
+"""
+
+
+def test_two_ranks_fail_together_and_say_so_once(generated: Path, tmp_path: Path) -> None:
+    """Rank 0 does not wait for rank 1, which cannot read its file."""
+    (tmp_path / "script.py").write_text(MISSING_ON_RANK_1)
+    done = torchrun(str(tmp_path / "script.py"), *files(generated))
+    assert (done.returncode, done.stdout) == (1, "")
+    told = [line for line in done.stderr.splitlines() if line.startswith("detmetrics:")]
+    assert told == ["detmetrics: error: [Errno 2] No such file or directory: 'missing.json'"]

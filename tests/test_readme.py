@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import shlex
 import subprocess
@@ -11,44 +12,80 @@ from typing import Any
 
 import pytest
 
+from detmetrics.cli import main
+
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+OURS = ("detmetrics", "torchrun")  # the commands that are run here
 
 
-def test_the_python_blocks_print_the_text_below_them() -> None:
+def script_name(code: str) -> str | None:
+    """The name of a block that is a file of its own, which its first line tells."""
+    found = re.match(r"# (\w+\.py)\n", code)
+    return found[1] if found else None
+
+
+def outputs() -> list[tuple[str, str, str]]:
+    """Each block of code with its language and the text that stands below it, empty if there is none."""
+    followers = [*BLOCKS[1:], ("", "")]
+    return [
+        (language, code, expected if next_language == "text" else "")
+        for (language, code), (next_language, expected) in zip(BLOCKS, followers, strict=True)
+        if language != "text"
+    ]
+
+
+@pytest.mark.filterwarnings("ignore")  # Lightning and the loggers have much to say about small examples
+def test_the_python_blocks_print_the_text_below_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In order and in one namespace, as a reader would follow them."""
+    monkeypatch.chdir(tmp_path)  # some write files
+    monkeypatch.setenv("WANDB_SILENT", "true")
     namespace: dict[str, Any] = {}
-    checked = 0
-    for (language, code), (next_language, expected) in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True):
-        if language != "python":
-            continue
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, "README.md", "exec"), namespace)
-        if printed.getvalue():
-            assert next_language == "text", f"no output shown below:\n{code}"
-            assert printed.getvalue() == expected
-            checked += 1
-    assert checked == sum(language == "text" for language, _ in BLOCKS)
+    for language, code, expected in outputs():
+        if language == "python" and not script_name(code):
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(code, "README.md", "exec"), namespace)
+            assert printed.getvalue() == expected, code
 
 
 def test_every_block_has_a_language_that_is_tested() -> None:
     assert {language for language, _ in BLOCKS} == {"python", "text", "sh"}
 
 
-def shell_commands() -> list[str]:
-    lines = "\n".join(code for language, code in BLOCKS if language == "sh").splitlines()
-    return [command.strip() for line in lines if line for command in line.split("&&")]
+def test_the_shell_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order and in one folder, in which a data set and the scripts of the README lie."""
+    monkeypatch.chdir(tmp_path)
+    for language, code, _ in outputs():
+        if language == "python" and (name := script_name(code)):
+            Path(name).write_text(code)
+    run("detmetrics demo --images 5 --save .")
+    for language, code, expected in outputs():
+        for command in commands(code) if language == "sh" else []:
+            if command.startswith(OURS):
+                printed = run(command)
+                assert printed == expected if expected else printed.count("Average Precision") == 6, command
 
 
-@pytest.mark.parametrize("command", [c for c in shell_commands() if c.startswith("detmetrics")])
-def test_the_commands_run(command: str, tmp_path: Path) -> None:
-    run = [sys.executable, "-m", "detmetrics"]
-    subprocess.run([*run, "demo", "--images", "5", "--save", "."], cwd=tmp_path, check=True, capture_output=True)
-    done = subprocess.run([*run, *shlex.split(command)[1:]], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert done.stdout.count("Average Precision") == 6
+def commands(code: str) -> list[str]:
+    return [command.strip() for line in code.splitlines() for command in line.split("&&")]
+
+
+def run(command: str) -> str:
+    """What the command prints; ``detmetrics`` runs in this process, without the seconds that an import takes."""
+    first, *rest = shlex.split(command)
+    if first == "detmetrics":
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            assert main(rest) == 0
+        return printed.getvalue()
+    launcher = [sys.executable, "-m", "torch.distributed.run"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*launcher, *rest], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_other_commands_are_those_that_ci_runs() -> None:
-    others = [c for c in shell_commands() if not c.startswith("detmetrics")]
+    every = [command for language, code, _ in outputs() if language == "sh" for command in commands(code)]
+    others = [command for command in every if not command.startswith(OURS)]
     assert others == ['pip install ".[cli]"', 'pip install -e ".[dev]"', "pytest"]

@@ -175,7 +175,8 @@ def _boundary_iou(masks: Tensor, target_masks: Tensor, pair: Pair, iscrowd: Tens
     for detection, target in zip(*(index.split(max(byte_budget // bytes_a_pair, 1)) for index in pair), strict=True):
         (used, detection), (used_targets, target) = (i.unique(return_inverse=True) for i in (detection, target))
         boundaries, target_boundaries = (
-            to_words(mask_boundary(x.index_select(0, some))) for x, some in ((masks, used), (target_masks, used_targets))
+            to_words(mask_boundary(x.index_select(0, some)))
+            for x, some in ((masks, used), (target_masks, used_targets))
         )
         crowd = iscrowd.index_select(0, used_targets)
         parts.append(_iou(boundaries, target_boundaries, (detection, target), crowd, byte_budget))

@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 LANES = 8  # pixels in a word
 MASK_BUDGET = 64 << 20  # bytes
+IN_CACHE = 1 << 20  # bytes that a CPU reads again without waiting for memory
 DILATION_RATIO = 0.02
 
 
@@ -43,12 +44,15 @@ def to_words(masks: Tensor) -> MaskWords:
     width = masks.shape[2]
     if width % LANES or not width:
         masks = pad(masks, (0, LANES - width % LANES))
-    masks = masks.contiguous()
-    words = (masks.clone() if masks.storage_offset() % LANES else masks).view(torch.int64)
+    flat = masks.contiguous().view(-1)  # so that the strides of dimensions of size 0 and 1 do not matter
+    if flat.storage_offset() % LANES or flat.data_ptr() % LANES:
+        flat = flat.clone()
+    words = flat.view(torch.int64).view(*masks.shape[:2], masks.shape[2] // LANES)
     if not words.numel():
         return MaskWords(words, words.new_zeros(len(words)), words.new_zeros(len(words), 4))
-    columns = _add_rows(words)
-    rows = words.amax(2) > 0  # (N, H)
+    at_once = max(IN_CACHE // (words[0].numel() * LANES), 1) if words.device.type == "cpu" else len(words)
+    looked_at = [(part.amax(2) > 0, _add_rows(part)) for part in words.split(at_once)]
+    rows, columns = (torch.cat(parts) for parts in zip(*looked_at, strict=True))  # (N, H), (N, parts, W / 8)
     extents = [_extent(rows), _extent((columns != 0).any(1))]  # (N, 2) each
     return MaskWords(words, _add_lanes(columns), torch.stack(extents, dim=2).flatten(1))
 
@@ -95,7 +99,7 @@ def mask_intersections(
     candidates = detection.split([count for count, *_ in boxes])
     for mask, (_, top, left, bottom, right), chosen in zip(targets.words, boxes, candidates, strict=True):
         window = mask[top:bottom, left:right]
-        if not window.numel():
+        if not window.numel() or not len(chosen):  # masks of no image, and empty ones, need not be of this size
             parts.append(torch.zeros_like(chosen))
             continue
         for some in chosen.split(max(byte_budget // (3 * window.numel() * LANES), 1)):
@@ -104,13 +108,12 @@ def mask_intersections(
     return torch.cat(parts)
 
 
-def mask_boundary(masks: Tensor, dilation_ratio: float = DILATION_RATIO, byte_budget: int = MASK_BUDGET) -> Tensor:
+def mask_boundary(masks: Tensor, dilation_ratio: float = DILATION_RATIO) -> Tensor:
     """The pixels of masks within a distance of their outline.
 
     Args:
         masks: ``(N, H, W)`` bool.
         dilation_ratio: The distance as a share of the image's diagonal; at least one pixel.
-        byte_budget: Bytes that temporaries may take, if one mask fits.
 
     Returns:
         ``(N, H, W)`` bool: what erosion by a square of twice the distance and one pixel takes away. Outside the image
@@ -124,17 +127,22 @@ def mask_boundary(masks: Tensor, dilation_ratio: float = DILATION_RATIO, byte_bu
     """
     height, width = masks.shape[1:]
     distance = max(round(dilation_ratio * (height**2 + width**2) ** 0.5), 1)
-    at_once = max(byte_budget // (16 * max(height * width, 1)), 1)
-    eroded = [_eroded(_eroded(some, distance, 1), distance, 2) for some in masks.split(at_once)]
-    return masks & ~torch.cat(eroded)
+    boundaries = torch.zeros_like(masks, memory_format=torch.contiguous_format)
+    for mask, boundary, (top, left, bottom, right) in zip(masks, boundaries, to_words(masks).box.tolist(), strict=True):
+        window = slice(top, bottom), slice(left * LANES, right * LANES)  # outside there is nothing to take away
+        inside = mask[window]
+        boundary[window] = inside & ~_eroded(_eroded(inside, distance, 0), distance, 1)
+    return boundaries
 
 
-def _eroded(masks: Tensor, distance: int, dim: int) -> Tensor:
+def _eroded(mask: Tensor, distance: int, dim: int) -> Tensor:
     """Pixels that have no gap within ``distance`` along a dimension."""
     size = 2 * distance + 1
-    padding = [0, 0, 0, 0]
-    padding[0 if dim == 2 else 2] = distance + 1
-    padding[1 if dim == 2 else 3] = distance
-    running = pad(masks, padding).cumsum(dim, dtype=torch.int32)
-    length = masks.shape[dim]
-    return running.narrow(dim, size, length) - running.narrow(dim, 0, length) == size
+    filled = pad(mask, [distance, distance] if dim == 1 else [0, 0, distance, distance])
+    length = 1  # of the spans that start at a pixel and are filled
+    while length < size:
+        step = min(length, size - length)
+        starts = filled.shape[dim] - step
+        filled = filled.narrow(dim, 0, starts) & filled.narrow(dim, step, starts)
+        length += step
+    return filled

@@ -1,0 +1,79 @@
+"""Every public metric with a batch for it: what the tests of costs go through."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import detmetrics
+from detmetrics.demo import generate
+from detmetrics.metric import Metric
+
+IMAGES, CLASSES = 4, 3
+NAMES = ["cat", "dog", "bird"]
+DETECTION: dict[str, dict[str, Any]] = {
+    "MeanAveragePrecision": {},
+    "DetectionConfusionMatrix": {"class_names": NAMES},
+    "DetectionCurves": {},
+    "DetectionF1Score": {},
+    "DetectionFBetaScore": {"beta": 2.0},
+    "DetectionPrecision": {},
+    "DetectionRecall": {},
+    "DetectionReport": {"class_names": NAMES},
+}
+SEGMENTATION: dict[str, dict[str, Any]] = {
+    "SegmentationAccuracy": {},
+    "SegmentationConfusionMatrix": {},
+    "SegmentationF1Score": {"aggregate": "imagewise"},
+    "SegmentationFBetaScore": {"beta": 2.0, "aggregate": "classwise"},
+    "SegmentationIoU": {"average": "none"},
+    "SegmentationPrecision": {"aggregate": "pooled"},
+    "SegmentationRecall": {},
+    "SegmentationReport": {},
+    "SegmentationSpecificity": {},
+}
+CLASSIFICATION: dict[str, dict[str, Any]] = {"ClassificationReport": {}}
+COUNTING = {**SEGMENTATION, **CLASSIFICATION}
+EVERY = {**DETECTION, **COUNTING}
+
+
+def make(name: str, **more: Any) -> Metric:
+    settings = {**EVERY[name], **more}
+    if name in COUNTING and more.get("task") != "binary":
+        settings |= {"num_classes": CLASSES}
+    metric: Metric = getattr(detmetrics, name)(**settings)
+    return metric
+
+
+def detections(seed: int = 0, ids: bool = False) -> tuple[Any, Any]:
+    preds, target = generate(IMAGES, 8, CLASSES, num_targets=4.0, seed=seed)
+    if not ids:
+        for item in target:
+            del item["image_id"]
+    return preds, target
+
+
+def pixels(name: str, task: str, scores: bool, device: str = "cpu", seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Predictions and targets of images 8 pixels wide and high, or of samples."""
+    generator = torch.Generator().manual_seed(seed)
+    size = () if name in CLASSIFICATION else (8, 8)
+    shape = (IMAGES, CLASSES, *size) if task == "multilabel" else (IMAGES, *size)
+    target = torch.randint(CLASSES if task == "multiclass" else 2, shape, generator=generator)
+    if not scores:
+        return target.roll(1).to(device), target.to(device)
+    shape = (IMAGES, CLASSES, *size) if task == "multiclass" else shape
+    return torch.rand(shape, generator=generator).to(device), target.to(device)
+
+
+def batch(name: str, seed: int = 0) -> tuple[Any, Any]:
+    """The arguments of ``update()``."""
+    return detections(seed) if name in DETECTION else pixels(name, "multiclass", seed % 2 == 0, seed=seed)
+
+
+def public() -> Iterator[str]:
+    """The names of all metrics that the package has."""
+    for name in detmetrics.__all__:
+        value = getattr(detmetrics, name)
+        if isinstance(value, type) and issubclass(value, Metric) and value is not Metric:
+            yield name
