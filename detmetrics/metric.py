@@ -368,7 +368,22 @@ class Metric(torchmetrics.Metric):
         layout = [(state, self._widths.get(state), getattr(d, "shape", None)) for state, d in self._defaults.items()]
         return zlib.crc32(repr((type(self).__name__, layout)).encode())
 
-    # ----------------------------------------------------------------------------------- checkpoints, pickling, casts
+    # ----------------------------------------------------------------------------------- plotting, checkpoints, casts
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Draw a number or a dict of numbers, or a list of such results over time, as in torchmetrics.
+
+        Args:
+            val: Results of ``compute()`` or ``forward()``; None for ``compute()`` now.
+            ax: A matplotlib axis to draw on.
+
+        Returns:
+            The matplotlib figure and axis.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+        """
+        return self._plot(val, ax)
 
     def state_dict(  # type: ignore[override]
         self, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False

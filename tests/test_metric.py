@@ -563,3 +563,17 @@ def test_torchmetrics_still_has_the_methods_that_are_overridden(name: str) -> No
 
 def test_torchmetrics_still_has_the_attributes_that_are_read() -> None:
     assert set(vars(torchmetrics.SumMetric())) >= ATTRIBUTES
+
+
+def test_results_are_drawn_as_in_torchmetrics() -> None:
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    mpl.use("Agg")
+    metric = toy(1, 2)
+    results = {key: value for key, value in metric.compute().items() if value.ndim == 0}
+    for val, length in ((None, 1), (results, 1), ([results] * 3, 3)):
+        _, axis = metric.plot(val)
+        drawn = {line.get_label(): len(line.get_xdata()) for line in axis.get_lines()}
+        assert {key: drawn[key] for key in results} == dict.fromkeys(results, length)
+    plt.close("all")

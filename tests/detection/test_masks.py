@@ -16,6 +16,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 
 from detmetrics import DetectionF1Score, DetectionPrecision, DetectionRecall, MeanAveragePrecision, checks
+from detmetrics.detection import masks as module
 from detmetrics.detection.masks import measure
 from detmetrics.functional import mean_average_precision
 from tests import oracle
@@ -328,6 +329,25 @@ def test_the_budget_changes_nothing_and_is_kept(iou_type: str, monkeypatch: pyte
     for wrong in (0, 1.5, "64 MB"):
         with pytest.raises(ValueError, match="mask_budget: expected positive ints, got"):
             MeanAveragePrecision(mask_budget=wrong)  # type: ignore[arg-type]
+
+
+def test_only_pairs_of_a_class_whose_extents_meet_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[int, int]] = []
+    intersect = module.mask_intersections
+
+    def spy(detections: Any, targets: Any, detection: Tensor, target: Tensor, budget: int) -> Tensor:
+        compared.extend(zip(detection.tolist(), target.tolist(), strict=True))
+        return intersect(detections, targets, detection, target, budget)
+
+    monkeypatch.setattr(module, "mask_intersections", spy)
+    masks = torch.cat([rectangle(20, 20, left=left) for left in (0, 16, 64)])
+    preds, target = one(masks, [0.9, 0.8, 0.7], masks)
+    target[0]["labels"] = torch.tensor([0, 1, 0])
+    mean_average_precision(preds, target, iou_type="segm")
+    assert compared == [(0, 0), (1, 0), (2, 2)]
+    compared.clear()
+    mean_average_precision(preds, target, iou_type="segm", class_agnostic=True)
+    assert compared == [(0, 0), (1, 0), (0, 1), (1, 1), (2, 2)]
 
 
 @both
