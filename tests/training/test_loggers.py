@@ -111,6 +111,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("WANDB_SILENT", "true")
     for name in ("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR"):
         monkeypatch.setenv(f"WANDB_{name}", str(tmp_path))
+    wandb.teardown()  # settings that anything before has read from another environment
     yield tmp_path
     wandb.teardown()
 
