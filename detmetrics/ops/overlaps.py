@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics.ops.boxes import box_overlap, interval_intersection
+from detmetrics.ops.boxes import box_overlap
 from detmetrics.ops.ragged import ranges
 
 BYTES_PER_PAIR = 96  # the largest sum of temporaries alive at once in find_overlaps, for one pair
@@ -69,16 +69,19 @@ def find_overlaps(
 def _overlaps_of_chunk(
     detections: Tensor, targets: Tensor, iscrowd: Tensor, first: Tensor, count: Tensor, floor: float, lo: int, hi: int
 ) -> Overlaps:
-    first, count = first[lo:hi], count[lo:hi]
+    first, count, some = first[lo:hi], count[lo:hi], targets[lo:hi]
     total = int(count.sum())
-    target = torch.repeat_interleave(torch.arange(lo, hi, device=count.device), count, output_size=total)  # (P,)
     detection = ranges(first, count, total)  # (P,)
     # Most pairs are side by side: their x extents tell, before anything else is fetched.
-    x, width = (detections[:, column].contiguous().index_select(0, detection) for column in (0, 2))
-    target_x, target_width = (targets[:, column].contiguous().index_select(0, target) for column in (0, 2))
-    meet = interval_intersection(x, width, target_x, target_width) > 0
+    left, right = detections[:, 0].contiguous(), detections[:, 0] + detections[:, 2]
+    target_left, target_right = (
+        torch.repeat_interleave(x, count, output_size=total) for x in (some[:, 0], some[:, 0] + some[:, 2])
+    )
+    nearer_right = torch.minimum(right.index_select(0, detection), target_right)
+    meet = nearer_right > torch.maximum(left.index_select(0, detection), target_left)
     kept = meet.nonzero().squeeze(1)
-    detection, target = detection.index_select(0, kept), target.index_select(0, kept)
+    detection = detection.index_select(0, kept)
+    target = lo + torch.searchsorted(count.cumsum(0), kept, right=True)
     iou = box_overlap(detections.index_select(0, detection), targets.index_select(0, target), iscrowd[target])
     kept = ((iou >= floor) & (iou > 0)).nonzero().squeeze(1)
     return Overlaps(detection.index_select(0, kept), target.index_select(0, kept), iou.index_select(0, kept))
