@@ -17,7 +17,7 @@ from detmetrics.ops import codes
 from detmetrics.ops.codes import LabelCodes, as_integers, as_mask, encode_scores
 
 BLOCK = {"cpu": 1 << 18, "cuda": 1 << 25}  # pixels of a block of labels
-BLOCK_SCORES = {"cpu": 1 << 19, "cuda": 1 << 28}  # scores of a block, or pixels of masks
+BLOCK_SCORES = {"cpu": 1 << 18, "cuda": 1 << 28}  # scores of a block, or pixels of masks
 MAX_BINS = {
     "cpu": (1 << 15) - 1,
     "cuda": 1 << 22,
