@@ -11,7 +11,7 @@ from torch import Tensor
 from detmetrics.detection.instances import SCORE_DTYPES
 from detmetrics.detection.matches import AreaRange, Matches, counted_targets, match, within
 from detmetrics.detection.table import Table
-from detmetrics.ops.ragged import descending_key, lexsort, rank_in_run, run_starts
+from detmetrics.ops.ragged import descending_key, invert, lexsort, rank_in_run, run_starts
 
 Counts = tuple[Tensor, Tensor, Tensor]  # tp, fp, fn: int64 of one shape
 Cell = Callable[[Tensor, Tensor], Tensor]  # from images and labels, (n,) each, to what is counted by
@@ -83,8 +83,7 @@ def match_across_classes(table: Table, iou_threshold: float, area_range: AreaRan
     involved, at = table.overlap_detection.unique(return_inverse=True)  # ascending
     scores, image = table.scores.index_select(0, involved), table.image.index_select(0, involved)
     order = lexsort(image, descending_key(scores))
-    turn = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
-    matches = match(table._replace(overlap_detection=turn[at]), [iou_threshold], [area_range])
+    matches = match(table._replace(overlap_detection=invert(order)[at]), [iou_threshold], [area_range])
     return matches._replace(detection=involved[order[matches.detection]])
 
 
