@@ -370,11 +370,14 @@ class Metric(torchmetrics.Metric):
 
     # ----------------------------------------------------------------------------------- plotting, checkpoints, casts
 
-    def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Draw a number or a dict of numbers, or a list of such results over time, as in torchmetrics.
+    def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:
+        """Draw a result, or a list of results over time, as in torchmetrics.
+
+        The figure is kept by pyplot only where pyplot can show it, so that a picture an epoch does not add up.
 
         Args:
-            val: Results of ``compute()`` or ``forward()``; None for ``compute()`` now.
+            val: What ``compute()`` or ``forward()`` has returned, or a list of such results, one an epoch. None for
+                ``compute()`` now, on all ranks.
             ax: A matplotlib axis to draw on.
 
         Returns:
@@ -382,8 +385,34 @@ class Metric(torchmetrics.Metric):
 
         Raises:
             ModuleNotFoundError: if matplotlib is not installed.
+            ValueError: if ``val`` has nothing that can be drawn.
         """
-        return self._plot(val, ax)
+        return self._show(val, ax)
+
+    def _show(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
+        """A history of several results, or the picture of one; ``choice`` says which of a metric's pictures."""
+        from detmetrics import plot
+
+        if isinstance(val, list | tuple) and not hasattr(val, "_fields"):  # a NamedTuple is one result
+            followed = [self._followed(result, **choice) for result in val]
+            return plot.history(followed, self._plot_label(**choice), ax)
+        return self._draw(val, ax, **choice)
+
+    def _followed(self, result: Any, **choice: Any) -> Any:
+        """The number or the numbers of a result that a history follows."""
+        from detmetrics import plot
+
+        return plot.numbers(result)
+
+    def _plot_label(self, **choice: Any) -> str:
+        """What the numbers are called on an axis."""
+        return type(self).__name__
+
+    def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
+        """The picture of one result, or of what the metric has now if that is None."""
+        from detmetrics import plot
+
+        return plot.history([self._followed(self.compute() if val is None else val)], self._plot_label(), ax)
 
     def state_dict(  # type: ignore[override]
         self, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False

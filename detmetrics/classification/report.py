@@ -147,6 +147,48 @@ class ClassificationReport(CountingMetric):
             averages = {"accuracy": [None, None, values["accuracy"], int(values["support"])], **averages}
         return score_table(["precision", "recall", "f1-score", "support"], classes, averages, self.digits)
 
+    def plot(self, val: Any = None, ax: Any = None, *, score: str = "f1") -> tuple[Any, Any]:
+        """Draw a score of each class with its support, or over several results the averages of the score.
+
+        Args:
+            val: What ``compute()`` has returned, or a list of such results, one an epoch. None for ``compute()`` now,
+                on all ranks.
+            ax: A matplotlib axis to draw on.
+            score: ``"precision"``, ``"recall"`` or ``"f1"``.
+
+        Returns:
+            The matplotlib figure and axis.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+            ValueError: if ``score`` is none of these, or ``val`` is no such result.
+
+        Example:
+            >>> import torch
+            >>> metric = ClassificationReport(target_names=["cat", "dog"])
+            >>> metric.update(torch.tensor([0, 1, 1, 1]), torch.tensor([0, 0, 1, 1]))
+            >>> fig, ax = metric.plot(score="recall")
+            >>> [text.get_text() for text in ax.get_yticklabels()]
+            ['dog', 'cat']
+        """
+        checks.check_choice("score", score, tuple(COLUMNS))
+        return self._show(val, ax, score=score)
+
+    def _draw(self, val: Any, ax: Any, *, score: str) -> tuple[Any, Any]:  # type: ignore[override]
+        from detmetrics import plot
+
+        return plot.report_bars(self.compute() if val is None else val, score, ax)
+
+    def _followed(self, result: Any, *, score: str) -> Any:  # type: ignore[override]
+        from detmetrics import plot
+
+        return plot.averages(result, score)
+
+    def _plot_label(self, *, score: str) -> str:  # type: ignore[override]
+        from detmetrics import plot
+
+        return plot.label_of(score)
+
     @property
     def _averages(self) -> tuple[str, ...]:
         return (*AVERAGES, "samples") if self.task == "multilabel" else AVERAGES

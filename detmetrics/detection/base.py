@@ -186,6 +186,11 @@ class DetectionMetric(Metric):
             )
         return match(table, iou_thresholds, area_ranges)
 
+    def _called(self, classes: Tensor) -> list[str]:
+        """The names of classes (C,) in pictures: those declared, else their labels."""
+        names = {0: "all labels"} if self.class_agnostic else self.class_names or {}
+        return [names.get(label, str(label)) for label in classes.tolist()]
+
     def _check_labels(self, *labels: Tensor) -> None:
         if self.class_names is not None:
             checks.check_declared(_observed(*labels), self.class_names)

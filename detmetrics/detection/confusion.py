@@ -83,6 +83,21 @@ class DetectionConfusionMatrix(OperatingPointMetric):
             return matrix
         return divide(matrix, matrix.sum(dim=NORMALIZE[self.normalize], keepdim=True), self.zero_division)
 
+    def _followed(self, result: Any, **choice: Any) -> Any:
+        from detmetrics import plot
+
+        return plot.diagonal_share(result)
+
+    def _plot_label(self, **choice: Any) -> str:
+        return "Share on the diagonal"
+
+    def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
+        from detmetrics import plot
+
+        return plot.confusion_matrix(
+            self.compute() if val is None else val, list((self.class_names or {}).values()), ax
+        )
+
     def _confused(self, table: Table, outcome: Outcome) -> tuple[Tensor, Tensor]:
         """Matches across classes among what is left, as indices of detections and targets, (n,) each."""
         wrong = torch.zeros_like(table.labels, dtype=torch.bool).index_fill_(0, outcome.wrong, True)

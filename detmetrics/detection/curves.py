@@ -145,6 +145,66 @@ class DetectionCurves(OneThresholdMetric):
         """``compute().scalars()``, for ``self.log_dict``."""
         return self.compute().scalars()
 
+    def plot(
+        self, val: Any = None, ax: Any = None, *, kind: str = "precision_recall", name: str | None = None
+    ) -> tuple[Any, Any]:
+        """Draw the curves of a result, or over several results the average precision or the best F-score.
+
+        Args:
+            val: What ``compute()`` has returned, or a list of such results, one an epoch. None for ``compute()`` now,
+                on all ranks.
+            ax: A matplotlib axis to draw on.
+            kind: ``"precision_recall"``: a line a class and one for all. ``"score"``: precision, recall and F-score
+                against the score threshold, with the best point. Over several results: the average precision (the area
+                below the lines) of each class, or the best F-score and its threshold.
+            name: The class that ``kind="score"`` is about; None for all classes pooled.
+
+        Returns:
+            The matplotlib figure and axis.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+            ValueError: if an argument does not fit.
+
+        Example:
+            >>> from detmetrics.demo import generate
+            >>> metric = DetectionCurves(class_names=["cat", "dog"])
+            >>> metric.update(*generate(num_images=5, num_detections=10, num_classes=2))
+            >>> fig, ax = metric.plot(kind="score", name="dog")
+            >>> ax.get_xlabel()
+            'Score threshold (confidence)'
+        """
+        checks.check_choice("kind", kind, ("precision_recall", "score"))
+        if name is not None and kind != "score":
+            raise ValueError(f"name: expected None with kind={kind!r}, which draws every class, got {name!r}")
+        return self._show(val, ax, kind=kind, name=name)
+
+    def _draw(self, val: Any, ax: Any, *, kind: str, name: str | None) -> tuple[Any, Any]:  # type: ignore[override]
+        from detmetrics import plot
+
+        result = _checked_curves(self.compute() if val is None else val)
+        names = self._called(result.classes)
+        if kind == "score":
+            return plot.score_curves(result, name, names, ax)
+        return plot.precision_recall(result, names, ax)
+
+    def _followed(self, result: Any, *, kind: str, name: str | None) -> Any:  # type: ignore[override]
+        result = _checked_curves(result)
+        names = self._called(result.classes)
+        if kind == "precision_recall":
+            return dict(zip([*names, "all classes"], result.average_precision, strict=True))
+        if name is None:
+            return result.scalars()
+        checks.check_choice("name", name, names)
+        i = names.index(name)
+        best_f = next(iter(result.scalars()))
+        return {best_f: result.best_f_beta[i], "best_score_threshold": result.best_score_threshold[i]}
+
+    def _plot_label(self, *, kind: str, name: str | None) -> str:  # type: ignore[override]
+        if kind == "precision_recall":
+            return "Average precision"
+        return "Best F-score and threshold" + (f", {name}" if name else "")
+
     def _ranking(self, table: Table, outcome: Outcome) -> tuple[Tensor, Tensor, Tensor]:
         """Class, score and whether it hits, of the counted detections: by class and score, then all pooled; (2 K,)."""
         hit = torch.zeros_like(table.labels, dtype=torch.bool).index_fill_(0, outcome.detection, True)
@@ -155,6 +215,12 @@ class DetectionCurves(OneThresholdMetric):
         order = counted.index_select(0, torch.cat([by_class, lexsort(by_score)]))  # (2 K,)
         group = torch.cat([group.index_select(0, by_class), torch.full_like(group, len(self.classes))])
         return group, table.scores.index_select(0, order), hit.index_select(0, order)
+
+
+def _checked_curves(result: Any) -> ScoreCurves:
+    if not isinstance(result, ScoreCurves):
+        raise ValueError(f"val: expected ScoreCurves, as compute() returns them, got {type(result).__name__}")
+    return result
 
 
 def _best_macro(f_beta: Tensor, counts: ScoreCounts, num_targets: Tensor) -> tuple[Tensor, Tensor]:

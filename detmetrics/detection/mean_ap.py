@@ -145,6 +145,108 @@ class MeanAveragePrecision(DetectionMetric):
             results |= {key if key == "classes" else f"{iou_type}_{key}": value for key, value in own.items()}
         return results
 
+    def plot(
+        self, val: Any = None, ax: Any = None, *, kind: str = "summary", iou_type: str | None = None
+    ) -> tuple[Any, Any]:
+        """Draw one of four pictures of a result, or over several results the numbers that are in it.
+
+        Args:
+            val: What ``compute()`` has returned, or a list of such results, one an epoch. None for ``compute()`` now,
+                on all ranks, with whatever the picture needs.
+            ax: A matplotlib axis to draw on.
+            kind: ``"summary"``: the headline numbers. ``"classes"``: the average precision of each class, with the
+                number of targets if ``val`` is None. ``"sizes"``: average precision and recall by size.
+                ``"precision_recall"``: a curve for each IoU threshold, the mean over classes.
+            iou_type: Which one is drawn of a metric with several; None for the first.
+
+        Returns:
+            The matplotlib figure and axis.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+            ValueError: if an argument does not fit, or ``val`` has not what the picture needs.
+
+        Example:
+            >>> from detmetrics.demo import generate
+            >>> metric = MeanAveragePrecision(class_names=["cat", "dog"])
+            >>> metric.update(*generate(num_images=5, num_detections=10, num_classes=2))
+            >>> fig, ax = metric.plot(kind="precision_recall")
+            >>> len(ax.get_lines())
+            10
+        """
+        checks.check_choice("kind", kind, ("summary", "classes", "sizes", "precision_recall"))
+        iou_type = self.iou_types[0] if iou_type is None else iou_type
+        checks.check_choice("iou_type", iou_type, self.iou_types)
+        return self._show(val, ax, kind=kind, iou_type=iou_type)
+
+    def _draw(self, val: Any, ax: Any, *, kind: str, iou_type: str) -> tuple[Any, Any]:  # type: ignore[override]
+        from detmetrics import plot
+
+        results = self._of_type(self._compute_for(kind) if val is None else val, iou_type)
+        if kind == "summary":
+            return plot.summary_bars(results, ax)
+        if kind == "sizes":
+            return plot.size_bars(results, ax)
+        if kind == "classes":
+            support = self._support(iou_type) if val is None else None
+            return plot.class_bars(self._by_class(results), support, self._plot_label(kind=kind, iou_type=iou_type), ax)
+        return plot.iou_fan(_extended(results), self.iou_thresholds, self.rec_thresholds, ax)
+
+    def _followed(self, result: Any, *, kind: str, iou_type: str) -> Any:  # type: ignore[override]
+        from detmetrics import plot
+
+        results = self._of_type(result, iou_type)
+        if kind == "summary":
+            return plot.headline(results)
+        if kind == "sizes":
+            return {f"{s} {area}": v for s, values in plot.by_size(results).items() for area, v in values.items()}
+        if kind == "classes":
+            return self._by_class(results)
+        averages = defined_mean(plot.mean_over_classes(_extended(results)), dim=1)  # (T,)
+        return {f"IoU {t:.2f}": average for t, average in zip(self.iou_thresholds, averages, strict=True)}
+
+    def _plot_label(self, *, kind: str, iou_type: str) -> str:  # type: ignore[override]
+        if kind in ("summary", "sizes"):
+            return "Average precision, average recall"
+        low, high = min(self.iou_thresholds), max(self.iou_thresholds)
+        over = "" if kind == "precision_recall" else f", IoU {low:.2f}" + (f" to {high:.2f}" if high > low else "")
+        return f"Average precision{over}"
+
+    def _compute_for(self, kind: str) -> dict[str, Tensor]:
+        """The results with what a picture needs, asked for or not."""
+        before = self.class_metrics, self.extended_summary
+        needed = before[0] or kind == "classes", before[1] or kind == "precision_recall"
+        if needed == before:
+            return self.compute()
+        try:
+            self.class_metrics, self.extended_summary = needed
+            return self.compute()
+        finally:
+            self.class_metrics, self.extended_summary = before
+
+    def _of_type(self, results: Any, iou_type: str) -> dict[str, Any]:
+        """The results of one of the types, without its prefix."""
+        if not isinstance(results, Mapping):
+            raise ValueError(f"val: expected a dict, as compute() returns it, got {type(results).__name__}")
+        prefix = f"{iou_type}_" if len(self.iou_types) > 1 else ""
+        chosen = {key.removeprefix(prefix): value for key, value in results.items() if key.startswith(prefix)}
+        return chosen | ({"classes": results["classes"]} if "classes" in results else {})
+
+    def _by_class(self, results: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The average precision of each class by its name."""
+        if "map_per_class" in results:
+            return dict(zip(self._called(results["classes"]), results["map_per_class"], strict=True))
+        by_class = {key.removeprefix("map/"): value for key, value in results.items() if key.startswith("map/")}
+        if not by_class:
+            raise ValueError(f"val: expected results for each class (class_metrics=True), got the keys {list(results)}")
+        return by_class
+
+    def _support(self, iou_type: str) -> dict[str, int]:
+        """The number of counted targets of each class."""
+        with self.synced():
+            (counted,) = count_targets(self._read(iou_type=iou_type), self.classes, [ALL_AREAS])  # (C,)
+        return dict(zip(self._called(self.classes), counted.tolist(), strict=True))
+
     def _results(self, table: Table) -> dict[str, Tensor]:
         arrays = self._accumulate(table)
         precision, recall = arrays.precision[..., -1], arrays.recall  # (T, R, C, A), (T, C, A, M)
@@ -214,3 +316,10 @@ class MeanAveragePrecision(DetectionMetric):
             torch.stack(recall).permute(2, 3, 1, 0).nan_to_num(undefined),
             torch.stack(scores).permute(2, 4, 3, 1, 0).nan_to_num(undefined),
         )
+
+
+def _extended(results: Mapping[str, Tensor]) -> Tensor:
+    """Pycocotools' array of precision (T, R, C, A, M)."""
+    if "precision" not in results:
+        raise ValueError(f"val: expected the arrays (extended_summary=True), got the keys {list(results)}")
+    return results["precision"]

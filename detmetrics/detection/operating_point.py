@@ -191,6 +191,31 @@ class DetectionScore(OperatingPointMetric):
             return dict(zip(names, value.unbind(), strict=True))
         return value
 
+    def _followed(self, result: Any, **choice: Any) -> Any:
+        from detmetrics import plot
+
+        prefix = f"{self.score_name}/" if isinstance(result, Mapping) else ""
+        return plot.numbers(result, self._called(self.classes), prefix)
+
+    def _plot_label(self, **choice: Any) -> str:
+        from detmetrics import plot
+
+        return plot.label_of(self.score_name)
+
+    def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
+        from detmetrics import plot
+
+        numbers = self._followed(self.compute() if val is None else val)
+        support = self._support() if val is None and self.average == "none" else None
+        return plot.score(numbers, support, self._plot_label(), ax)
+
+    def _support(self) -> dict[str, int]:
+        """The number of counted targets of each class."""
+        with self.synced():
+            table = self._read()
+            tp, _, fn = self._count_classes(table, self._outcome(table))
+        return dict(zip(self._called(self.classes), (tp + fn).tolist(), strict=True))
+
     def _check_weights(self, class_weights: Sequence[float] | None) -> list[float] | None:
         if class_weights is None:
             return None
@@ -295,6 +320,9 @@ class DetectionFBetaScore(DetectionScore):
     def __init__(self, *, beta: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.beta = checks.check_number("beta", beta, above=0.0)
+
+    def _plot_label(self, **choice: Any) -> str:
+        return f"F{self.beta:g}"
 
     @property
     def formula(self) -> Formula:  # type: ignore[override]

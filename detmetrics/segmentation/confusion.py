@@ -72,7 +72,7 @@ class SegmentationConfusionMatrix(CountingMetric):
             super().__init__(counting, (num_classes + 1, num_classes), "confusion", False, **kwargs)
         else:
             super().__init__(counting, (num_classes, COUNTS), "counts", False, **kwargs)
-        self.task, self.normalize = task, normalize
+        self.task, self.normalize, self._named = task, normalize, class_names is not None
         self.zero_division = checks.check_zero_division(zero_division)
 
     def compute(self) -> Tensor:
@@ -85,6 +85,22 @@ class SegmentationConfusionMatrix(CountingMetric):
         if self.normalize is None:
             return matrix.clone()
         return divide(matrix, matrix.sum(dim=NORMALIZATIONS[self.normalize], keepdim=True), self.zero_division)
+
+    def _followed(self, result: Any, **choice: Any) -> Any:
+        from detmetrics import plot
+
+        return plot.diagonal_share(result)
+
+    def _plot_label(self, **choice: Any) -> str:
+        return "Share on the diagonal"
+
+    def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
+        from detmetrics import plot
+
+        names = self._counting.names
+        if self.task == "binary":
+            names = [f"not {names[0]}", names[0]] if self._named else ["background", "foreground"]
+        return plot.confusion_matrix(self.compute() if val is None else val, names, ax)
 
     def _count(self, preds: Tensor, target: Tensor, per_image: bool) -> Counted:
         if self.task == "multiclass":

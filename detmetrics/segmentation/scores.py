@@ -96,6 +96,30 @@ class SegmentationScore(CountingMetric):
             return score
         return {f"{self.key}/{name}": value for name, value in zip(self._counting.names, score, strict=True)}
 
+    def _followed(self, result: Any, **choice: Any) -> Any:
+        from detmetrics import plot
+
+        prefix = f"{self.key}/" if isinstance(result, Mapping) else ""
+        return plot.numbers(result, self._counting.names, prefix)
+
+    def _plot_label(self, **choice: Any) -> str:
+        from detmetrics import plot
+
+        return plot.label_of(self.key)
+
+    def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
+        from detmetrics import plot
+
+        numbers = self._followed(self.compute() if val is None else val)
+        support = self._support() if val is None and self.average == "none" else None
+        return plot.score(numbers, support, self._plot_label(), ax)
+
+    def _support(self) -> dict[str, int]:
+        """The number of pixels of each class in the targets."""
+        with self.synced():
+            tp, _, fn, _ = self._read().view(-1, self.num_classes, COUNTS).sum(dim=0).unbind(dim=-1)  # (C,) each
+        return dict(zip(self._counting.names, (tp + fn).tolist(), strict=True))
+
 
 class SegmentationIoU(SegmentationScore):
     """Intersection over union, the Jaccard index: tp / (tp + fp + fn).
@@ -222,6 +246,9 @@ class SegmentationFBetaScore(SegmentationScore):
     def __init__(self, *, beta: float = 1.0, **kwargs: Any) -> None:
         self.beta = checks.check_number("beta", beta, above=0)
         super().__init__(**kwargs)
+
+    def _plot_label(self, **choice: Any) -> str:
+        return f"F{self.beta:g}"
 
     def formula(self, tp: Tensor, fp: Tensor, fn: Tensor, tn: Tensor) -> Tensor:
         """(1 + b^2) tp / ((1 + b^2) tp + b^2 fn + fp)."""

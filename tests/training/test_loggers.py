@@ -99,6 +99,21 @@ def test_tensorboard_has_figures(tmp_path: Path) -> None:
         assert (image.step, image.width > 100, image.height > 100) == (1, True, True)
 
 
+def test_loggers_take_the_figures_of_metrics(tmp_path: Path, offline: Path) -> None:
+    figures = {"curve": fed(DetectionCurves()).plot()[0], "confusion": fed(confusion_matrix()).plot()[0]}
+    with SummaryWriter(tmp_path) as writer:
+        for key, figure in figures.items():
+            writer.add_figure(key, figure, 1, close=False)
+    found = events(tmp_path)
+    with wandb.init(project="detmetrics", mode="offline", dir=offline) as run:
+        run.log({key: wandb.Image(figure) for key, figure in figures.items()})
+    (row,) = history(offline)
+    for key in figures:
+        (image,) = found.Images(key)
+        assert image.encoded_image_string.startswith(b"\x89PNG")
+        assert media(offline, row, key).startswith(b"\x89PNG")
+
+
 # ----------------------------------------------------------------------------------------------------- Weights & Biases
 
 BLOCK = 1 << 15  # the file is a LevelDB log: blocks of chunks, each with a header of checksum, length and type
