@@ -149,7 +149,7 @@ class Metric(torchmetrics.Metric):
         """Set an attribute. The cached result goes, since it may depend on any argument of the metric."""
         if name in _COUNTERS or name in self.__dict__.get("_defaults", ()):
             # Neither a module nor a parameter. A collection sets dozens of these in every update().
-            object.__setattr__(self, name, value)
+            self.__dict__[name] = value
             return
         super().__setattr__(name, value)
         if not name.startswith("_"):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from detmetrics import checks
 from detmetrics.detection.base import DEFAULT_FLOOR, DetectionMetric
+from detmetrics.detection.matches import known_matches
 from detmetrics.detection.mean_ap import ALL_AREAS, AREA_RANGES
 from detmetrics.detection.outcome import Counts, Outcome, count, decide, kept_detections
 from detmetrics.detection.table import Table, keep_overlaps
@@ -79,12 +80,18 @@ class OneThresholdMetric(DetectionMetric):
         return self.area_range
 
     def _outcome_from(self, table: Table, score_threshold: float) -> Outcome:
-        """The outcome of the detections from a score on, worked out once for all metrics that ask for the same."""
-        question = (score_threshold, self.max_detections, self.iou_threshold, self.area_bounds)
+        """The outcome of the detections from a score on, worked out once for all metrics that ask for the same.
+
+        Matches of all detections serve too, if another metric has them: what a detection takes does not depend on those
+        below it.
+        """
+        question = ("outcome", score_threshold, self.max_detections, self.iou_threshold, *self.area_bounds)
         if question not in table.answers:
             kept = kept_detections(table, score_threshold, self.max_detections)
-            chosen = keep_overlaps(table, kept.index_select(0, table.overlap_detection))
-            matches = self._match(chosen, [self.iou_threshold], [self.area_bounds])
+            matches = known_matches(table, self.iou_threshold, self.area_bounds)
+            if matches is None:
+                chosen = keep_overlaps(table, kept.index_select(0, table.overlap_detection))
+                matches = self._match(chosen, [self.iou_threshold], [self.area_bounds])
             table.answers[question] = decide(table, matches, kept, self.area_bounds)
         outcome: Outcome = table.answers[question]
         return outcome

@@ -125,6 +125,21 @@ def counting(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[in
     return calls
 
 
+def test_matches_of_another_metric_serve_at_any_cut() -> None:
+    """Those of all detections and many thresholds, made first, or those of the kept detections, made alone."""
+    served = 0
+    for seed in range(60):
+        preds, target = mislabelled(seed)
+        for settings in ({"iou_threshold": 0.75, "area_range": "small"}, {"max_detections": 1, "score_threshold": 0.6}):
+            after_map = MetricCollection({"map": MeanAveragePrecision(), "report": DetectionReport(**settings)})
+            found = fed(after_map, preds, target).compute()
+            alone = fed(DetectionReport(**settings), preds, target).compute()
+            for name, value in alone.items():
+                assert torch.equal(found[name].nan_to_num(-1), value.nan_to_num(-1)), (seed, settings, name)
+            served += bool(alone["recall_micro"] > 0)
+    assert served > 60
+
+
 def test_what_was_read_goes_with_the_state() -> None:
     gc.collect()
     before = len(table._tables)
