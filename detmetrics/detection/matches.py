@@ -86,7 +86,7 @@ def match(table: Table, iou_thresholds: Sequence[float], area_ranges: Sequence[A
     words = words.index_select(1, kept).view(2, len(hits), -1)
     matches = Matches(detection.index_select(0, kept), target.index_select(0, kept), *words)
     for setting, (area_range, threshold) in enumerate(itertools.product(area_ranges, iou_thresholds)):
-        table.answers["matches", threshold, *area_range] = matches, setting
+        table.answers[("matches", threshold, *area_range)] = matches, setting
     return matches
 
 
