@@ -22,6 +22,7 @@ State = dict[str, "list[Tensor] | Tensor"]
 
 FIRST_ARRIVAL = torch.iinfo(torch.int64).min
 _SAVED_BY = "saved_by_rank"  # key in a state_dict
+_COUNTERS = ("_computed", "_update_count")
 _FAILED = -1  # stands in the header of a rank that could not pack its state
 
 
@@ -80,9 +81,13 @@ class Metric(torchmetrics.Metric):
         self.add_state(self._new_state_name(name), torch.zeros(tuple(shape), dtype=torch.int64), dist_reduce_fx="sum")
 
     def rows(self, name: str) -> Tensor:
-        """All rows of a state, ``(n, width)`` int64 in order of arrival."""
+        """All rows of a state, ``(n, width)`` int64 in order of arrival; they are one chunk from here on."""
         state = self._state_name(name)
-        return self._concatenated(state, getattr(self, state))
+        chunks = getattr(self, state)
+        joined = self._concatenated(state, chunks)
+        if len(chunks) > 1 and isinstance(chunks, list):
+            chunks[:] = [joined]  # for every metric of a collection that shares them
+        return joined
 
     def num_rows(self, name: str) -> int:
         """How many rows a state has; known to the host without reading the device."""
@@ -142,8 +147,12 @@ class Metric(torchmetrics.Metric):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute. The cached result goes, since it may depend on any argument of the metric."""
+        if name in _COUNTERS or name in self.__dict__.get("_defaults", ()):
+            # Neither a module nor a parameter. A collection sets dozens of these in every update().
+            self.__dict__[name] = value
+            return
         super().__setattr__(name, value)
-        if not name.startswith("_") and name not in self.__dict__.get("_defaults", ()):
+        if not name.startswith("_"):
             self.__dict__["_computed"] = None
 
     # ----------------------------------------------------------------------------------------------------- merging

@@ -23,7 +23,7 @@ from detmetrics.detection.instances import (
 from detmetrics.detection.masks import measure
 from detmetrics.detection.matches import AreaRange, Matches, match
 from detmetrics.detection.settle import settle
-from detmetrics.detection.table import WIDTHS, Rows, Table, merge_classes, read, same_class
+from detmetrics.detection.table import WIDTHS, Rows, Table, observed, read
 from detmetrics.metric import Metric
 from detmetrics.ops.boxes import BOX_FORMATS
 from detmetrics.ops.masks import MASK_BUDGET
@@ -141,8 +141,8 @@ class DetectionMetric(Metric):
             measured = measure(preds, target, boundary, self.pairs, self.floor, self.device, self.mask_budget)
             batch = pack(measured.preds, measured.target, "xyxy", *options, measured.areas)
             overlaps = measured.overlaps
-        if check_values:
-            self._check_labels(batch.detections[:, LABEL], batch.targets[:, LABEL])
+        if check_values and self.class_names is not None:
+            checks.check_declared(observed(batch.detections[:, LABEL], batch.targets[:, LABEL]), self.class_names)
         return batch, overlaps
 
     def _settle_batch(self, iou_type: str, batch: Instances, overlaps: Overlaps | None = None) -> Rows:
@@ -164,16 +164,16 @@ class DetectionMetric(Metric):
         if self.needs_scores and bool((table.score_dtype == NO_SCORES).any()):
             raise ValueError(f"{type(self).__name__}: expected preds with scores, got images without 'scores'")
         if self.class_agnostic:
-            table = merge_classes(table)
+            table = table.merged
         elif self.pairs == "all" and not across_classes:
-            table = same_class(table)
+            table = table.same_class
         self.num_images, self.num_duplicates = len(table.keys), table.num_duplicates
         if self.class_agnostic:
             self.classes = torch.zeros(1, dtype=torch.int64, device=self.device)
         elif self.class_names is None:
-            self.classes = _observed(table.labels, table.target_labels)
+            self.classes = table.classes
         else:
-            self._check_labels(table.labels, table.target_labels)
+            checks.check_declared(table.classes, self.class_names)
             self.classes = torch.tensor(list(self.class_names), device=self.device)
         return table
 
@@ -190,13 +190,3 @@ class DetectionMetric(Metric):
         """The names of classes (C,) in pictures: those declared, else their labels."""
         names = {0: "all labels"} if self.class_agnostic else self.class_names or {}
         return [names.get(label, str(label)) for label in classes.tolist()]
-
-    def _check_labels(self, *labels: Tensor) -> None:
-        if self.class_names is not None:
-            checks.check_declared(_observed(*labels), self.class_names)
-
-
-def _observed(*labels: Tensor) -> Tensor:
-    """The labels that occur, ascending (C,)."""
-    observed: Tensor = torch.cat([part.unique_consecutive() for part in labels]).unique()
-    return observed

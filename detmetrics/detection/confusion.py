@@ -10,7 +10,7 @@ from torch import Tensor
 from detmetrics import checks
 from detmetrics.detection.operating_point import OperatingPointMetric
 from detmetrics.detection.outcome import Outcome, match_across_classes
-from detmetrics.detection.table import Table, keep_overlaps, same_class
+from detmetrics.detection.table import Table, keep_overlaps
 from detmetrics.ops.scores import divide
 
 NORMALIZE = {"true": (1,), "pred": (0,), "all": (0, 1)}  # the axes that sum to 1
@@ -65,7 +65,7 @@ class DetectionConfusionMatrix(OperatingPointMetric):
     def compute(self) -> Tensor:
         """The matrix of all images so far; see the class."""
         table = self._read(across_classes=True)
-        outcome = self._outcome(same_class(table))
+        outcome = self._outcome(table.same_class)
         detection, target = self._confused(table, outcome)
         rows = table.target_labels[torch.cat([outcome.target, target])]
         columns = table.labels[torch.cat([outcome.detection, detection])]

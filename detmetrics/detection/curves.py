@@ -107,7 +107,7 @@ class DetectionCurves(OneThresholdMetric):
         per_class = count_targets(table, self.classes, [self.area_bounds])[0]
         num_targets = torch.cat([per_class, per_class.sum(dim=0, keepdim=True)])  # (C + 1,)
 
-        group, values, hit = self._ranking(table, decide(table, self._match_one(table), kept, self.area_bounds))
+        group, values, hit = self._ranking(table, self._outcome_from(table, -torch.inf))
         counts = curves.count_by_score(group, values, hit, len(num_targets))
         fn = num_targets.index_select(0, counts.group) - counts.tp
         f_beta = scores.f_beta(counts.tp, counts.fp, fn, beta=self.beta)

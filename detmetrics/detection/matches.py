@@ -29,6 +29,12 @@ class Matches(NamedTuple):
     hits: Tensor  # (W, n) int64 words: a match with a counted target
     ignored: Tensor  # (W, n) int64 words: a match with a crowd, an ignored target or one outside the area range
 
+    def at(self, setting: int) -> Matches:
+        """The matches under one setting, which becomes setting 0."""
+        hits, ignored = (select_bits(words, [setting]) for words in (self.hits, self.ignored))
+        at = (hits | ignored)[0].nonzero().squeeze(1)
+        return Matches(self.detection[at], self.target[at], hits[:, at].long(), ignored[:, at].long())
+
 
 def select_bits(words: Tensor, settings: Iterable[int]) -> Tensor:
     """The bits of some settings, ``(settings, n)`` bool, from words ``(W, n)``."""
@@ -48,7 +54,7 @@ def counted_targets(table: Table, area_ranges: Sequence[AreaRange]) -> Tensor:
 
 
 def match(table: Table, iou_thresholds: Sequence[float], area_ranges: Sequence[AreaRange]) -> Matches:
-    """Match detections to targets for every area range and threshold at once.
+    """Match detections to targets for every area range and threshold at once; see also :func:`known_matches`.
 
     Args:
         table: The overlaps among others, down to the smallest threshold.
@@ -60,10 +66,10 @@ def match(table: Table, iou_thresholds: Sequence[float], area_ranges: Sequence[A
 
     Source: pycocotools ``COCOeval.evaluateImg``.
     """
-    table = keep_overlaps(table, table.iou >= min(*iou_thresholds, 1 - 1e-10))  # none of the others is ever a match
-    detection, target = table.overlap_detection, table.overlap_target
+    chosen = keep_overlaps(table, table.iou >= min(*iou_thresholds, 1 - 1e-10))  # none of the others is ever a match
+    detection, target = chosen.overlap_detection, chosen.overlap_target
     crowd = (table.target_flags & CROWD != 0).index_select(0, target)
-    passes = [table.iou >= min(threshold, 1 - 1e-10) for threshold in iou_thresholds]  # T of (E,)
+    passes = [chosen.iou >= min(threshold, 1 - 1e-10) for threshold in iou_thresholds]  # T of (E,)
     counts = [counted.index_select(0, target) for counted in counted_targets(table, area_ranges)]  # A of (E,)
     settings = list(itertools.product(counts, passes))
     hits, ignored = [], []
@@ -72,13 +78,22 @@ def match(table: Table, iou_thresholds: Sequence[float], area_ranges: Sequence[A
         for bit, (count, passed) in enumerate(settings[start : start + BITS]):
             suffices |= passed.long() << bit
             counted |= (passed & count).long() << bit
-        taken = greedy_match(detection, target, table.iou, counted, suffices & ~counted, crowd)
+        taken = greedy_match(detection, target, chosen.iou, counted, suffices & ~counted, crowd)
         hits.append(taken & counted)
         ignored.append(taken & ~counted)
     words = torch.stack([*hits, *ignored])  # (2 W, E)
     kept = (words != 0).any(0).nonzero().squeeze(1)
     words = words.index_select(1, kept).view(2, len(hits), -1)
-    return Matches(detection.index_select(0, kept), target.index_select(0, kept), *words)
+    matches = Matches(detection.index_select(0, kept), target.index_select(0, kept), *words)
+    for setting, (area_range, threshold) in enumerate(itertools.product(area_ranges, iou_thresholds)):
+        table.answers[("matches", threshold, *area_range)] = matches, setting
+    return matches
+
+
+def known_matches(table: Table, iou_threshold: float, area_range: AreaRange) -> Matches | None:
+    """The matches of one setting, if this table was asked for them before."""
+    known: tuple[Matches, int] | None = table.answers.get(("matches", iou_threshold, *area_range))
+    return known and known[0].at(known[1])
 
 
 class Ranked(NamedTuple):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from detmetrics import checks
 from detmetrics.detection.base import DEFAULT_FLOOR, DetectionMetric
-from detmetrics.detection.matches import Matches
+from detmetrics.detection.matches import known_matches
 from detmetrics.detection.mean_ap import ALL_AREAS, AREA_RANGES
 from detmetrics.detection.outcome import Counts, Outcome, count, decide, kept_detections
 from detmetrics.detection.table import Table, keep_overlaps
@@ -79,8 +79,22 @@ class OneThresholdMetric(DetectionMetric):
             return {"all": ALL_AREAS, **AREA_RANGES}[self.area_range]
         return self.area_range
 
-    def _match_one(self, table: Table) -> Matches:
-        return self._match(table, [self.iou_threshold], [self.area_bounds])
+    def _outcome_from(self, table: Table, score_threshold: float) -> Outcome:
+        """The outcome of the detections from a score on, worked out once for all metrics that ask for the same.
+
+        Matches of all detections serve too, if another metric has them: what a detection takes does not depend on those
+        below it.
+        """
+        question = ("outcome", score_threshold, self.max_detections, self.iou_threshold, *self.area_bounds)
+        if question not in table.answers:
+            kept = kept_detections(table, score_threshold, self.max_detections)
+            matches = known_matches(table, self.iou_threshold, self.area_bounds)
+            if matches is None:
+                chosen = keep_overlaps(table, kept.index_select(0, table.overlap_detection))
+                matches = self._match(chosen, [self.iou_threshold], [self.area_bounds])
+            table.answers[question] = decide(table, matches, kept, self.area_bounds)
+        outcome: Outcome = table.answers[question]
+        return outcome
 
     def _class_index(self, labels: Tensor) -> Tensor:
         return torch.searchsorted(self.classes, labels)
@@ -120,14 +134,8 @@ class OperatingPointMetric(OneThresholdMetric):
         f1 = f1.where(~f1.isnan(), self.zero_division)
         return dict(zip(("image_id", "tp", "fp", "fn", "f1"), (keys, *counts, f1), strict=True))
 
-    def _kept(self, table: Table) -> Tensor:
-        """Whether a detection takes part, (N,) bool."""
-        return kept_detections(table, self.score_threshold, self.max_detections)
-
     def _outcome(self, table: Table) -> Outcome:
-        kept = self._kept(table)
-        chosen = keep_overlaps(table, kept.index_select(0, table.overlap_detection))
-        return decide(table, self._match_one(chosen), kept, self.area_bounds)
+        return self._outcome_from(table, self.score_threshold)
 
     def _count_classes(self, table: Table, outcome: Outcome) -> Counts:
         """Counts of each class, (C,)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -83,7 +84,7 @@ def match_across_classes(table: Table, iou_threshold: float, area_range: AreaRan
     involved, at = table.overlap_detection.unique(return_inverse=True)  # ascending
     scores, image = table.scores.index_select(0, involved), table.image.index_select(0, involved)
     order = lexsort(image, descending_key(scores))
-    matches = match(table._replace(overlap_detection=invert(order)[at]), [iou_threshold], [area_range])
+    matches = match(replace(table, overlap_detection=invert(order)[at]), [iou_threshold], [area_range])
     return matches._replace(detection=involved[order[matches.detection]])
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from detmetrics import checks
 from detmetrics.detection.operating_point import OperatingPointMetric
-from detmetrics.detection.outcome import Counts, match_across_classes
+from detmetrics.detection.outcome import Counts, kept_detections, match_across_classes
 from detmetrics.detection.table import Table, keep_overlaps
 from detmetrics.ops import scores
 
@@ -155,7 +155,7 @@ class DetectionReport(OperatingPointMetric):
 
     def _count_pairs(self, table: Table) -> Counts:
         """Counts of each class over the matched pairs; without a declaration the classes are the labels in them."""
-        kept = self._kept(table)
+        kept = kept_detections(table, self.score_threshold, self.max_detections)
         chosen = keep_overlaps(table, kept.index_select(0, table.overlap_detection))
         matches = match_across_classes(chosen, self.iou_threshold, self.area_bounds)
         hit = matches.hits[0] != 0

@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import dataclasses
+import functools
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from detmetrics.detection.instances import DETECTION_COLUMNS, TARGET_COLUMNS, Instances, find_invalid
 from detmetrics.metric import FIRST_ARRIVAL
@@ -39,8 +44,12 @@ NOTE_DTYPE = 7  # lowest bits of an image's notes: index of the dtype of its sco
 NOTE_INVALID = 3  # notes >> NOTE_INVALID: 1 + index of the check that failed; such an image has no other rows
 
 
-class Table(NamedTuple):
-    """Images, detections, targets and overlaps in canonical order: by image key, then as in :class:`Rows`."""
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Images, detections, targets and overlaps in canonical order: by image key, then as in :class:`Rows`.
+
+    What was worked out from a table once is kept with it, for all metrics that share the state.
+    """
 
     keys: Tensor  # (B,) int64
     score_dtype: Tensor  # (B,) int64, index into SCORE_DTYPES, or NO_SCORES
@@ -56,14 +65,66 @@ class Table(NamedTuple):
     overlap_target: Tensor  # (E,) int64, index into target_labels
     iou: Tensor  # (E,) float64
     num_duplicates: int  # repeated images that were left out
+    answers: dict[Hashable, Any] = dataclasses.field(default_factory=dict, init=False)  # by question
+
+    @functools.cached_property
+    def classes(self) -> Tensor:
+        """The labels that occur, ascending (C,)."""
+        return observed(self.labels, self.target_labels)
+
+    @functools.cached_property
+    def same_class(self) -> Table:
+        """The table without the overlaps between classes."""
+        labels = self.labels.index_select(0, self.overlap_detection)
+        return keep_overlaps(self, labels == self.target_labels.index_select(0, self.overlap_target))
+
+    @functools.cached_property
+    def merged(self) -> Table:
+        """The table with all labels 0, for matching without regard to class.
+
+        Detections of equal score stay in the order of their labels, as in pycocotools with ``useCats=0``.
+        """
+        order = lexsort(self.image, descending_key(self.scores))
+        return dataclasses.replace(
+            self,
+            scores=self.scores.index_select(0, order),
+            areas=self.areas.index_select(0, order),
+            labels=torch.zeros_like(self.labels),
+            target_labels=torch.zeros_like(self.target_labels),
+            overlap_detection=invert(order).index_select(0, self.overlap_detection),
+        )
+
+
+def observed(*labels: Tensor) -> Tensor:
+    """The labels that occur, ascending (C,)."""
+    classes: Tensor = torch.cat([part.unique_consecutive() for part in labels]).unique()
+    return classes
 
 
 def read(rows: Rows) -> Table:
     """Leave out repeated images, put the rest in canonical order, and unpack the columns.
 
+    Rows that were read before give the same table, and with it whatever is known about it.
+
     Raises:
         ValueError: if an image holds invalid values, or one key stands for two images with other targets.
     """
+    images, *others = rows
+    known: _Known | None = _tables.get(images)
+    if known is None or any(one is not other for one, other in zip(known.others, others, strict=True)):
+        known = _tables[images] = _Known(others, _unpack(rows))
+    return known.table
+
+
+class _Known(NamedTuple):
+    others: list[Tensor]  # the rows of detections, targets and overlaps
+    table: Table
+
+
+_tables = WeakIdKeyDictionary()  # what was read, by the rows of images: as long as that state lives
+
+
+def _unpack(rows: Rows) -> Table:
     _raise_notes(rows.images)
     rows, num_duplicates = _canonical(rows)
     keys, num_detections, num_targets, num_overlaps, _, notes = rows.images.unbind(1)
@@ -71,7 +132,7 @@ def read(rows: Rows) -> Table:
     overlap_image = owners(num_overlaps, len(rows.overlaps))
     pair = rows.overlaps[:, 0]
     return Table(
-        keys=keys,
+        keys=keys.clone(),  # a view would keep the rows alive
         score_dtype=notes & NOTE_DTYPE,
         scores=detections[:, 0].contiguous(),
         areas=detections[:, 1].contiguous(),
@@ -147,30 +208,9 @@ def _hash_content(rows: Rows) -> Tensor:
 def keep_overlaps(table: Table, kept: Tensor) -> Table:
     """The table with some of its overlaps, ``kept`` (E,) bool."""
     at = kept.nonzero().squeeze(1)
-    return table._replace(
+    return dataclasses.replace(
+        table,
         overlap_detection=table.overlap_detection.index_select(0, at),
         overlap_target=table.overlap_target.index_select(0, at),
         iou=table.iou.index_select(0, at),
-    )
-
-
-def same_class(table: Table) -> Table:
-    """The table without the overlaps between classes."""
-    labels = table.labels.index_select(0, table.overlap_detection)
-    return keep_overlaps(table, labels == table.target_labels.index_select(0, table.overlap_target))
-
-
-def merge_classes(table: Table) -> Table:
-    """The table with all labels 0, for matching without regard to class.
-
-    Detections of equal score stay in the order of their labels, as in pycocotools with ``useCats=0``.
-    """
-    order = lexsort(table.image, descending_key(table.scores))
-    position = invert(order)
-    return table._replace(
-        scores=table.scores.index_select(0, order),
-        areas=table.areas.index_select(0, order),
-        labels=torch.zeros_like(table.labels),
-        target_labels=torch.zeros_like(table.target_labels),
-        overlap_detection=position.index_select(0, table.overlap_detection),
     )

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from detmetrics.ops.boxes import box_overlap
-from detmetrics.ops.ragged import ranges
+from detmetrics.ops.ragged import owners, ranges
 
-BYTES_PER_PAIR = 96  # the largest sum of temporaries alive at once in find_overlaps, for one pair
+BYTES_PER_PAIR = 180  # temporaries of find_overlaps where every pair overlaps; 24 where none do
 PAIR_BUDGET = 64 << 20  # bytes
 
 
@@ -71,17 +71,21 @@ def _overlaps_of_chunk(
 ) -> Overlaps:
     first, count, some = first[lo:hi], count[lo:hi], targets[lo:hi]
     total = int(count.sum())
-    detection = ranges(first, count, total)  # (P,)
+    target = owners(count.int(), total)  # (P,) int32, as all of what is fetched for every pair is narrow
+    detection = ranges(first.int(), count.int(), total)
     # Most pairs are side by side: their x extents tell, before anything else is fetched.
-    left, right = detections[:, 0].contiguous(), detections[:, 0] + detections[:, 2]
-    target_left, target_right = (
-        torch.repeat_interleave(x, count, output_size=total) for x in (some[:, 0], some[:, 0] + some[:, 2])
-    )
-    nearer_right = torch.minimum(right.index_select(0, detection), target_right)
-    meet = nearer_right > torch.maximum(left.index_select(0, detection), target_left)
+    left, right = _rounded_outward(detections[:, 0], detections[:, 0] + detections[:, 2])
+    target_left, target_right = _rounded_outward(some[:, 0], some[:, 0] + some[:, 2])
+    meet = right.index_select(0, detection) > target_left.index_select(0, target)
+    meet &= left.index_select(0, detection) < target_right.index_select(0, target)
     kept = meet.nonzero().squeeze(1)
-    detection = detection.index_select(0, kept)
-    target = lo + torch.searchsorted(count.cumsum(0), kept, right=True)
+    detection, target = detection.index_select(0, kept).long(), target.index_select(0, kept).long() + lo
     iou = box_overlap(detections.index_select(0, detection), targets.index_select(0, target), iscrowd[target])
     kept = ((iou >= floor) & (iou > 0)).nonzero().squeeze(1)
     return Overlaps(detection.index_select(0, kept), target.index_select(0, kept), iou.index_select(0, kept))
+
+
+def _rounded_outward(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Ends of intervals in float32 that enclose those in float64."""
+    infinity = torch.tensor(torch.inf, device=low.device)
+    return torch.nextafter(low.float(), -infinity), torch.nextafter(high.float(), infinity)

@@ -84,13 +84,13 @@ def invert(order: Tensor) -> Tensor:
 
 
 def exclusive_cumsum(counts: Tensor) -> Tensor:
-    """Where each run starts when runs of these lengths follow one another, ``(G,)`` int64."""
-    return counts.cumsum(0) - counts
+    """Where each run starts when runs of these lengths follow one another, ``(G,)``, of the dtype of ``counts``."""
+    return counts.cumsum(0, dtype=counts.dtype) - counts
 
 
 def owners(counts: Tensor, total: int) -> Tensor:
-    """The run that each row belongs to, ``(total,)`` int64; ``total`` is the sum of ``counts`` ``(G,)``."""
-    runs = torch.arange(len(counts), device=counts.device)
+    """The run that each row belongs to, ``(total,)`` of the dtype of ``counts`` ``(G,)``, whose sum is ``total``."""
+    runs = torch.arange(len(counts), dtype=counts.dtype, device=counts.device)
     return torch.repeat_interleave(runs, counts, output_size=total)
 
 
@@ -98,19 +98,19 @@ def ranges(start: Tensor, counts: Tensor, total: int) -> Tensor:
     """The integers of the ranges ``[start, start + count)``, one range after the other.
 
     Args:
-        start: ``(G,)`` int64.
-        counts: ``(G,)`` int64, not negative.
+        start: ``(G,)``, int64 or int32.
+        counts: ``(G,)`` of that dtype, not negative.
         total: The sum of ``counts``, known to the host.
 
     Returns:
-        ``(total,)`` int64.
+        ``(total,)`` of that dtype.
 
     Example:
         >>> ranges(torch.tensor([7, 0]), torch.tensor([2, 3]), 5).tolist()
         [7, 8, 0, 1, 2]
     """
     shift = torch.repeat_interleave(start - exclusive_cumsum(counts), counts, output_size=total)
-    return shift + torch.arange(total, device=counts.device)
+    return shift + torch.arange(total, dtype=shift.dtype, device=counts.device)
 
 
 def run_starts(*keys: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Metrics that share: a state and an overlap pass in a ``MetricCollection``, and their images between ranks."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,8 @@ from detmetrics import (
     DetectionReport,
     MeanAveragePrecision,
 )
-from detmetrics.detection import base
+from detmetrics.detection import base, operating_point, table
+from detmetrics.detection.table import Rows
 from tests.detection.test_operating_point import mislabelled
 from tests.problems import LABELS, Item, batch, hit, image, random_problem
 
@@ -83,6 +85,82 @@ def test_one_configuration_makes_one_overlap_pass(overlap_passes: list[int]) -> 
     fed(collection, preds[1:], target[1:]).compute()
     assert len(collection.compute_groups) == 1
     assert overlap_passes == [len(preds) - 1]
+
+
+def test_metrics_of_one_state_read_it_once_and_decide_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    preds, target = data(1)
+    point = {"pairs": "all", "score_threshold": 0.3}
+    several = {
+        "map": MeanAveragePrecision(pairs="all"),
+        "precision": DetectionPrecision(**point),
+        "recall": DetectionRecall(**point, average="macro"),
+        "f1": DetectionF1Score(**point, aggregate="imagewise"),
+        "report": DetectionReport(**point),
+        "matrix": DetectionConfusionMatrix(class_names=NAMES, score_threshold=0.3),
+    }
+    collection = fed(MetricCollection(several), preds, target)
+    calls = {name: counting(monkeypatch, *where) for name, where in WORK.items()}
+    collection.compute()
+    collection["f1"].per_image()
+    assert calls == {"read": [1], "decide": [1]}
+    collection["f1"].score_threshold = 0.4  # another question
+    collection["f1"].compute()
+    assert calls == {"read": [1], "decide": [2]}
+    collection.update(preds, target)  # another state, also if all of its images are repeats
+    collection.compute()
+    assert calls == {"read": [2], "decide": [4]}
+
+
+WORK = {"read": (table, "_unpack"), "decide": (operating_point, "decide")}
+
+
+def counting(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[int]:
+    calls, function = [0], getattr(module, name)
+
+    def counted(*args: Any) -> Any:
+        calls[0] += 1
+        return function(*args)
+
+    monkeypatch.setattr(module, name, counted)
+    return calls
+
+
+def test_matches_of_another_metric_serve_at_any_cut() -> None:
+    """Those of all detections and many thresholds, made first, or those of the kept detections, made alone."""
+    served = 0
+    for seed in range(60):
+        preds, target = mislabelled(seed)
+        for settings in ({"iou_threshold": 0.75, "area_range": "small"}, {"max_detections": 1, "score_threshold": 0.6}):
+            after_map = MetricCollection({"map": MeanAveragePrecision(), "report": DetectionReport(**settings)})
+            found = fed(after_map, preds, target).compute()
+            alone = fed(DetectionReport(**settings), preds, target).compute()
+            for name, value in alone.items():
+                assert torch.equal(found[name].nan_to_num(-1), value.nan_to_num(-1)), (seed, settings, name)
+            served += bool(alone["recall_micro"] > 0)
+    assert served > 60
+
+
+def test_what_was_read_goes_with_the_state() -> None:
+    gc.collect()
+    before = len(table._tables)
+    for images in (1, 9):  # of one image a column is a view of all
+        preds, target = data(4)
+        metric = fed(DetectionF1Score(), preds[:images], target[:images])
+        metric.compute()
+        assert len(table._tables) == before + 1
+        metric.reset()
+        gc.collect()
+        assert len(table._tables) == before
+
+
+def test_a_state_that_shares_some_of_its_rows_with_another_is_read_anew() -> None:
+    preds, target = data(5)
+    metric = fed(DetectionPrecision(score_threshold=0.0), preds, target)
+    before = metric.compute()
+    rows = Rows(*(metric.rows(f"bbox_{name}") for name in Rows._fields))
+    other = table.read(rows._replace(detections=rows.detections.clone()))
+    assert other is not table.read(rows)
+    assert_equal(metric.compute(), before)
 
 
 @pytest.mark.parametrize("compute_groups", [True, False])
