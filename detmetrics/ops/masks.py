@@ -129,9 +129,10 @@ def mask_boundary(masks: Tensor, dilation_ratio: float = DILATION_RATIO) -> Tens
     distance = max(round(dilation_ratio * (height**2 + width**2) ** 0.5), 1)
     boundaries = torch.zeros_like(masks, memory_format=torch.contiguous_format)
     for mask, boundary, (top, left, bottom, right) in zip(masks, boundaries, to_words(masks).box.tolist(), strict=True):
-        window = slice(top, bottom), slice(left * LANES, right * LANES)  # outside there is nothing to take away
-        inside = mask[window]
-        boundary[window] = inside & ~_eroded(_eroded(inside, distance, 0), distance, 1)
+        if top < bottom:  # before torch 2.5 a window without pixels could not be padded
+            window = slice(top, bottom), slice(left * LANES, right * LANES)  # outside there is nothing to take away
+            inside = mask[window]
+            boundary[window] = inside & ~_eroded(_eroded(inside, distance, 0), distance, 1)
     return boundaries
 
 
