@@ -18,6 +18,8 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from torchmetrics.utilities.exceptions import TorchMetricsUserError
 from torchmetrics.utilities.prints import rank_zero_warn
 
+from detmetrics import plot
+
 State = dict[str, "list[Tensor] | Tensor"]
 
 FIRST_ARRIVAL = torch.iinfo(torch.int64).min
@@ -400,8 +402,6 @@ class Metric(torchmetrics.Metric):
 
     def _show(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
         """A history of several results, or the picture of one; ``choice`` says which of a metric's pictures."""
-        from detmetrics import plot
-
         if isinstance(val, list | tuple) and not hasattr(val, "_fields"):  # a NamedTuple is one result
             followed = [self._followed(result, **choice) for result in val]
             return plot.history(followed, self._plot_label(**choice), ax)
@@ -409,8 +409,6 @@ class Metric(torchmetrics.Metric):
 
     def _followed(self, result: Any, **choice: Any) -> Any:
         """The number or the numbers of a result that a history follows."""
-        from detmetrics import plot
-
         return plot.numbers(result)
 
     def _plot_label(self, **choice: Any) -> str:
@@ -419,8 +417,6 @@ class Metric(torchmetrics.Metric):
 
     def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
         """The picture of one result, or of what the metric has now if that is None."""
-        from detmetrics import plot
-
         return plot.history([self._followed(self.compute() if val is None else val)], self._plot_label(), ax)
 
     def state_dict(  # type: ignore[override]

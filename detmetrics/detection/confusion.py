@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics import checks
+from detmetrics import checks, plot
 from detmetrics.detection.operating_point import OperatingPointMetric
 from detmetrics.detection.outcome import Outcome, match_across_classes
 from detmetrics.detection.table import Table, keep_overlaps
@@ -84,16 +84,12 @@ class DetectionConfusionMatrix(OperatingPointMetric):
         return divide(matrix, matrix.sum(dim=NORMALIZE[self.normalize], keepdim=True), self.zero_division)
 
     def _followed(self, result: Any, **choice: Any) -> Any:
-        from detmetrics import plot
-
         return plot.diagonal_share(result)
 
     def _plot_label(self, **choice: Any) -> str:
         return "Share on the diagonal"
 
     def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
-        from detmetrics import plot
-
         return plot.confusion_matrix(
             self.compute() if val is None else val, list((self.class_names or {}).values()), ax
         )

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics import checks
+from detmetrics import checks, plot
 from detmetrics.detection.matches import count_targets
 from detmetrics.detection.mean_ap import RECALL_POINTS
 from detmetrics.detection.operating_point import OneThresholdMetric
@@ -180,8 +180,6 @@ class DetectionCurves(OneThresholdMetric):
         return self._show(val, ax, kind=kind, name=name)
 
     def _draw(self, val: Any, ax: Any, *, kind: str, name: str | None) -> tuple[Any, Any]:  # type: ignore[override]
-        from detmetrics import plot
-
         result = _checked_curves(self.compute() if val is None else val)
         names = self._called(result.classes)
         if kind == "score":

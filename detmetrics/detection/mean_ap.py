@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics import checks
+from detmetrics import checks, plot
 from detmetrics.detection.base import DEFAULT_FLOOR, DetectionMetric
 from detmetrics.detection.matches import count_targets, rank, within
 from detmetrics.detection.table import Table
@@ -180,8 +180,6 @@ class MeanAveragePrecision(DetectionMetric):
         return self._show(val, ax, kind=kind, iou_type=iou_type)
 
     def _draw(self, val: Any, ax: Any, *, kind: str, iou_type: str) -> tuple[Any, Any]:  # type: ignore[override]
-        from detmetrics import plot
-
         results = self._of_type(self._compute_for(kind) if val is None else val, iou_type)
         if kind == "summary":
             return plot.summary_bars(results, ax)
@@ -193,8 +191,6 @@ class MeanAveragePrecision(DetectionMetric):
         return plot.iou_fan(_extended(results), self.iou_thresholds, self.rec_thresholds, ax)
 
     def _followed(self, result: Any, *, kind: str, iou_type: str) -> Any:  # type: ignore[override]
-        from detmetrics import plot
-
         results = self._of_type(result, iou_type)
         if kind == "summary":
             return plot.headline(results)

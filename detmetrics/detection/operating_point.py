@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics import checks
+from detmetrics import checks, plot
 from detmetrics.detection.base import DEFAULT_FLOOR, DetectionMetric
 from detmetrics.detection.matches import known_matches
 from detmetrics.detection.mean_ap import ALL_AREAS, AREA_RANGES
@@ -200,19 +200,13 @@ class DetectionScore(OperatingPointMetric):
         return value
 
     def _followed(self, result: Any, **choice: Any) -> Any:
-        from detmetrics import plot
-
         prefix = f"{self.score_name}/" if isinstance(result, Mapping) else ""
         return plot.numbers(result, self._called(self.classes), prefix)
 
     def _plot_label(self, **choice: Any) -> str:
-        from detmetrics import plot
-
         return plot.label_of(self.score_name)
 
     def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
-        from detmetrics import plot
-
         numbers = self._followed(self.compute() if val is None else val)
         support = self._support() if val is None and self.average == "none" else None
         return plot.score(numbers, support, self._plot_label(), ax)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics import checks
+from detmetrics import checks, plot
 from detmetrics.detection.operating_point import OperatingPointMetric
 from detmetrics.detection.outcome import Counts, kept_detections, match_across_classes
 from detmetrics.detection.table import Table, keep_overlaps
@@ -134,18 +134,12 @@ class DetectionReport(OperatingPointMetric):
         return self._show(val, ax, score=score)
 
     def _draw(self, val: Any, ax: Any, *, score: str) -> tuple[Any, Any]:  # type: ignore[override]
-        from detmetrics import plot
-
         return plot.report_bars(self.compute() if val is None else val, score, ax)
 
     def _followed(self, result: Any, *, score: str) -> Any:  # type: ignore[override]
-        from detmetrics import plot
-
         return plot.averages(result, score)
 
     def _plot_label(self, *, score: str) -> str:  # type: ignore[override]
-        from detmetrics import plot
-
         return plot.label_of(score)
 
     def _names(self) -> list[str]:

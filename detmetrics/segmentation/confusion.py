@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics import checks
+from detmetrics import checks, plot
 from detmetrics.counting import COUNTS, Counted, Counting, CountingMetric
 from detmetrics.ops.scores import divide
 
@@ -87,16 +87,12 @@ class SegmentationConfusionMatrix(CountingMetric):
         return divide(matrix, matrix.sum(dim=NORMALIZATIONS[self.normalize], keepdim=True), self.zero_division)
 
     def _followed(self, result: Any, **choice: Any) -> Any:
-        from detmetrics import plot
-
         return plot.diagonal_share(result)
 
     def _plot_label(self, **choice: Any) -> str:
         return "Share on the diagonal"
 
     def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
-        from detmetrics import plot
-
         names = self._counting.names
         if self.task == "binary":
             names = [f"not {names[0]}", names[0]] if self._named else ["background", "foreground"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from detmetrics import checks
+from detmetrics import checks, plot
 from detmetrics.counting import COUNTS, Counting, CountingMetric
 from detmetrics.ops import scores
 
@@ -142,18 +142,12 @@ class SegmentationReport(CountingMetric):
         return self._show(val, ax, score=score)
 
     def _draw(self, val: Any, ax: Any, *, score: str) -> tuple[Any, Any]:  # type: ignore[override]
-        from detmetrics import plot
-
         return plot.report_bars(self.compute() if val is None else val, score, ax)
 
     def _followed(self, result: Any, *, score: str) -> Any:  # type: ignore[override]
-        from detmetrics import plot
-
         return plot.averages(result, score)
 
     def _plot_label(self, *, score: str) -> str:  # type: ignore[override]
-        from detmetrics import plot
-
         return plot.label_of(score)
 
     def _average(self, formula: scores.Formula, counts: Sequence[Tensor], average: str) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics import checks
+from detmetrics import checks, plot
 from detmetrics.counting import COUNTS, Counting, CountingMetric
 from detmetrics.ops import scores
 
@@ -97,19 +97,13 @@ class SegmentationScore(CountingMetric):
         return {f"{self.key}/{name}": value for name, value in zip(self._counting.names, score, strict=True)}
 
     def _followed(self, result: Any, **choice: Any) -> Any:
-        from detmetrics import plot
-
         prefix = f"{self.key}/" if isinstance(result, Mapping) else ""
         return plot.numbers(result, self._counting.names, prefix)
 
     def _plot_label(self, **choice: Any) -> str:
-        from detmetrics import plot
-
         return plot.label_of(self.key)
 
     def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
-        from detmetrics import plot
-
         numbers = self._followed(self.compute() if val is None else val)
         support = self._support() if val is None and self.average == "none" else None
         return plot.score(numbers, support, self._plot_label(), ax)
