@@ -5,6 +5,9 @@ Under ``torchrun`` the images are dealt out to the ranks, and rank 0 alone print
 
 import argparse
 import contextlib
+import dataclasses
+import errno
+import importlib
 import json
 import math
 import os
@@ -21,7 +24,7 @@ import torch.distributed as dist
 from detmetrics import MeanAveragePrecision, __version__, demo, state_file
 from detmetrics.coco import CocoData, from_coco, to_coco
 from detmetrics.detection.base import IOU_TYPES
-from detmetrics.report import class_table, coco_summary
+from detmetrics.report import class_table, coco_summary, terminal_tables
 
 T = TypeVar("T")
 
@@ -33,16 +36,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; those of the process by default.
 
     Returns:
-        The exit code: 0 done, 1 failed with one line on stderr. Wrong arguments exit with 2.
+        The exit code: 0 done, 1 failed with one line on stderr, 130 interrupted, 141 where nobody reads on. Wrong
+        arguments exit with 2.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parse(argv)
     try:
         with _process_group(arguments.device):
+            _on_all_ranks(lambda: _check_outputs(arguments))
             arguments.command(arguments)
+        print(end="", flush=True)
+    except KeyboardInterrupt:
+        _tell("interrupted")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it exits
+        return 141
     except (ImportError, OSError, ValueError) as error:
         _tell(f"error: {error}")
         return 1
     return 0
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Raise now what would otherwise be raised after a long evaluation."""
+    if arguments.html is not None:
+        importlib.import_module("detmetrics.page")
+    if _rank() > 0:
+        return
+    for path in filter(None, (arguments.json, arguments.save_state, arguments.html)):
+        if path.is_dir():
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not path.parent.is_dir():
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    if arguments.image_folder is not None and not arguments.image_folder.is_dir():
+        raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(arguments.image_folder))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -60,7 +89,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         )
     for warning in caught:
         _tell(f"warning: {warning.message}")
-    _report(data, arguments)
+    _report(data, f"{Path(arguments.results).name} on {Path(arguments.annotations).name}", arguments)
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -71,24 +100,25 @@ def _demo(arguments: argparse.Namespace) -> None:
         arguments.save.mkdir(parents=True, exist_ok=True)
         for name, document in (("annotations.json", annotations), ("results.json", results)):
             (arguments.save / name).write_text(json.dumps(document))
-    _report(from_coco(annotations, results, device=arguments.device), arguments)
+    _report(from_coco(annotations, results, device=arguments.device), "Generated data", arguments)
 
 
-def _report(data: CocoData, arguments: argparse.Namespace) -> None:
+def _report(data: CocoData, title: str, arguments: argparse.Namespace) -> None:
     """Evaluate this shard's images, those of each rank there, and write what was asked for."""
     start = time.perf_counter()
     settings = {
         "box_format": "xywh",
         "iou_type": arguments.iou_type,
         "class_names": data.categories,
+        "pairs": "same" if arguments.html is None else "all",  # the page has a confusion matrix
         **_questions(arguments),
     }
     metric = MeanAveragePrecision(**settings).to(arguments.device)
-    index, count = arguments.shard
-    mine = _every(_every(data, index, count), _rank(), _num_ranks())
+    shard = _every(data, *arguments.shard)
+    mine = _every(shard, _rank(), _num_ranks())
     quiet = arguments.quiet or _rank() > 0
     _on_all_ranks(lambda: _update(metric, mine, arguments.batch_size, quiet))
-    _finish(metric, settings, start, arguments)
+    _finish(metric, settings, title, shard, start, arguments)
 
 
 def _merge(arguments: argparse.Namespace) -> None:
@@ -97,7 +127,8 @@ def _merge(arguments: argparse.Namespace) -> None:
     settings, metric = state_file.merge(arguments.states)
     for name, value in _questions(arguments).items():
         setattr(metric, name, value)
-    _finish(metric, settings, start, arguments)
+    title = f"Sum of {len(arguments.states)} states"
+    _finish(metric, settings, title, None, start, arguments)
 
 
 def _questions(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -116,13 +147,23 @@ def _update(metric: MeanAveragePrecision, data: CocoData, batch_size: int, quiet
 
 
 def _finish(
-    metric: MeanAveragePrecision, settings: dict[str, Any], start: float, arguments: argparse.Namespace
+    metric: MeanAveragePrecision,
+    settings: dict[str, Any],
+    title: str,
+    data: CocoData | None,
+    start: float,
+    arguments: argparse.Namespace,
 ) -> None:
-    """Compute, write, print; how long all of it took goes to stderr."""
+    """Compute, write, print; how long all of it took goes to stderr. Every rank computes, and rank 0 does the rest."""
     results = {key: value.item() for key, value in metric.compute().items()}
     seconds = time.perf_counter() - start
     if arguments.save_state is not None:
         state_file.save(arguments.save_state, metric, settings)
+    if arguments.html is not None:
+        from detmetrics import page
+
+        images = arguments.image_folder if _rank() == 0 else None
+        text = page.render(metric, title=title, data=data, images=images)
     if _rank() > 0:
         return
     if not arguments.quiet:
@@ -132,6 +173,22 @@ def _finish(
     if arguments.json is not None:
         numbers = {key: None if math.isnan(value) else value for key, value in results.items()}
         arguments.json.write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n")
+    if arguments.html is not None:
+        arguments.html.write_text(text, encoding="utf-8")
+    _print(results, metric)
+
+
+def _print(results: dict[str, float], metric: MeanAveragePrecision) -> None:
+    """Pycocotools' lines and the table of classes; tables with bars at a terminal if rich is installed."""
+    if sys.stdout.isatty():
+        with contextlib.suppress(ImportError):
+            from rich.console import Console
+
+            console = Console(markup=False, emoji=False, highlight=False)
+            for table in terminal_tables(results, metric.iou_thresholds):
+                console.print(table)
+                console.print()
+            return
     print(coco_summary(results, metric.iou_thresholds))
     if metric.class_metrics:
         print(f"\n{class_table(results)}")
@@ -141,13 +198,14 @@ def _with_progress(data: CocoData, batch_size: int) -> Iterable[tuple[list[Any],
     """The batches, with a progress bar if rich is installed and stderr is a terminal."""
     try:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     except ImportError:
         yield from data.batches(batch_size)
         return
-    console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("images, {task.fields[speed]:.0f} images/s"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    speed = TextColumn("images, {task.fields[speed]:.0f} images/s")
+    columns = (BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
+    console, hidden = Console(stderr=True), not sys.stderr.isatty()
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task("", total=len(data), speed=0.0)
         for batch in data.batches(batch_size):
             yield batch
@@ -204,10 +262,18 @@ def _on_all_ranks(function: Callable[[], T]) -> T:
 
 def _every(data: CocoData, index: int, count: int) -> CocoData:
     """Every ``count``-th image, from ``index`` on."""
-    return CocoData(data.preds[index::count], data.target[index::count], data.categories)
+    return dataclasses.replace(data, preds=data.preds[index::count], target=data.target[index::count])
 
 
 # ------------------------------------------------------------------------------------------------------- the arguments
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.image_folder is not None and arguments.html is None:
+        parser.error("--images: expected --html with it, the page that shows them")
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -228,6 +294,9 @@ def _parser() -> argparse.ArgumentParser:
         "--iou-type", choices=IOU_TYPES, default="bbox", help="overlaps of boxes, masks, or masks and boundaries (bbox)"
     )
     evaluate.add_argument("--ignore-key", metavar="KEY", help="key of annotations to ignore, such as difficult")
+    evaluate.add_argument(
+        "--images", type=Path, metavar="DIR", dest="image_folder", help="folder of the images, to show on the page"
+    )
     evaluate.set_defaults(command=_evaluate)
 
     generated = commands.add_parser(
@@ -241,7 +310,7 @@ def _parser() -> argparse.ArgumentParser:
     generated.add_argument("--classes", type=_positive, default=80, metavar="N", help="classes (80)")
     generated.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds give equal data (0)")
     generated.add_argument("--save", type=Path, metavar="DIR", help="write annotations.json and results.json there")
-    generated.set_defaults(command=_demo, iou_type="bbox")
+    generated.set_defaults(command=_demo, iou_type="bbox", image_folder=None)
 
     merge = commands.add_parser(
         "merge",
@@ -251,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
         "first state unless given here. Images that are in several states count once.",
     )
     merge.add_argument("states", nargs="+", type=Path, metavar="STATE", help="files written by --save-state")
-    merge.set_defaults(command=_merge, device=torch.device("cpu"))
+    merge.set_defaults(command=_merge, device=torch.device("cpu"), image_folder=None)
     return parser
 
 
@@ -269,6 +338,7 @@ def _shared_arguments() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--per-class", action="store_true", help="print a row a class too")
     shared.add_argument("--json", type=Path, metavar="OUT", help="write all numbers there, undefined ones as null")
+    shared.add_argument("--html", type=Path, metavar="OUT", help="write a page with tables, curves, worst images there")
     shared.add_argument("--save-state", type=Path, metavar="OUT", help="write there what detmetrics merge adds up")
     shared.add_argument("--quiet", action="store_true", help="no progress and no time on stderr")
     shared.add_argument(

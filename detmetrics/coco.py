@@ -4,7 +4,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,11 +28,13 @@ class CocoData:
             float64 square pixels, ``image_id`` int, ``masks`` likewise; ``ignore`` ``(M,)`` bool if a key was named for
             it.
         categories: a distinct name for each category id, also of those that never occur. Labels are category ids.
+        file_names: the ``file_name`` of images by id, of those that have one.
     """
 
     preds: list[dict[str, Any]]
     target: list[dict[str, Any]]
     categories: dict[int, str]
+    file_names: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -112,7 +114,7 @@ def from_coco(
     target = _split(target_columns, image_ids, device, truth_masks)
     for item, image_id in zip(target, image_ids.tolist(), strict=True):
         item["image_id"] = image_id
-    return CocoData(_split(preds_columns, image_ids, device, found_masks), target, categories)
+    return CocoData(_split(preds_columns, image_ids, device, found_masks), target, categories, _file_names(images))
 
 
 def to_coco(
@@ -218,6 +220,11 @@ def _image_sizes(images: Table) -> dict[int, tuple[int, int]]:
     """Heights and widths by image id, zeros where the file has none."""
     heights, widths = (images.column(key, SIDE, defaults=itertools.repeat(0)) for key in ("height", "width"))
     return dict(zip(images.column("id", IMAGE_ID), zip(heights, widths, strict=True), strict=True))
+
+
+def _file_names(images: Table) -> dict[int, str]:
+    """File names by image id, of the images that have one."""
+    return {row["id"]: row["file_name"] for row in images.rows if isinstance(row.get("file_name"), str)}
 
 
 def _categories(table: Table) -> dict[int, str]:

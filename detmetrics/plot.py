@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from detmetrics import checks, drawing
 from detmetrics.ops.scores import defined_mean, divide
+from detmetrics.report import Headline, headlines
 
 if TYPE_CHECKING:
     from detmetrics.detection.curves import ScoreCurves
@@ -27,7 +27,6 @@ POOLED = "all classes"
 OUTCOMES = ("TP", "FN", "FP", "TN")
 MOST_POINTS = 4000  # of a line; from there on those that would be drawn on the same spot are left out
 LARGEST_TEXT = 20  # classes up to which cells hold text
-_HEADLINE = re.compile(r"m(?P<kind>ap|ar)(_(?P<at>[^/]+))?")  # map, map_50, mar_100, map_small
 _SCORES = {"f1": "F1", "iou": "IoU", "f_beta": "F-beta"}
 
 
@@ -558,7 +557,7 @@ def summary_bars(results: Mapping[str, Scalar], ax: Any = None) -> tuple[Any, An
         >>> [text.get_text() for text in ax.get_yticklabels()]
         ['AP', 'AP50', 'AR, 100 detections']
     """
-    found = {_headline_label(match): float(results[match.string]) for match in _headlines(results)}
+    found = {_headline_label(line): line.value for line in _headlines(results)}
     fig, ax = drawing.axes_for(ax, 6.0, 1.0 + 0.28 * max(3, len(found)))
     size, _ = drawing.fitting(drawing.points_of(ax)[1] / len(found))
     _bars(ax, list(found.values()), size)
@@ -569,31 +568,29 @@ def summary_bars(results: Mapping[str, Scalar], ax: Any = None) -> tuple[Any, An
     return fig, ax
 
 
-def _headlines(results: Mapping[str, Any]) -> list[re.Match[str]]:
-    """The keys of the headline numbers, in their order, as matches."""
-    found = [match for match in map(_HEADLINE.fullmatch, results) if match and _is_number(results[match.string])]
-    if not any(match["at"] is None for match in found):
-        raise ValueError(
-            f"results: expected map and others, as of MeanAveragePrecision, got the keys {list(results)[:8]}"
-        )
-    return found
-
-
-def headline(results: Mapping[str, Any]) -> dict[str, Any]:
+def headline(results: Mapping[str, Any]) -> dict[str, float]:
     """The headline numbers among the results of ``MeanAveragePrecision``.
 
     Example:
         >>> headline({"map": 0.4, "mar_100": 0.5, "map/cat": 0.4})
         {'map': 0.4, 'mar_100': 0.5}
     """
-    return {match.string: results[match.string] for match in _headlines(results)}
+    return {line.key: line.value for line in _headlines(results)}
 
 
-def _headline_label(match: re.Match[str]) -> str:
-    short, at = match["kind"].upper(), match["at"] or ""
-    if at.isdigit():
-        return f"{short}{at}" if short == "AP" else f"{short}, {at} detection{'s' * (at != '1')}"
-    return f"{short} {at}".strip()
+def _headlines(results: Mapping[str, Any]) -> list[Headline]:
+    found = headlines(results)
+    if "map" not in results:
+        raise ValueError(
+            f"results: expected map and others, as of MeanAveragePrecision, got the keys {list(results)[:8]}"
+        )
+    return found
+
+
+def _headline_label(line: Headline) -> str:
+    if line.at is None or not line.at.isdigit():
+        return f"{line.kind} {line.at or ''}".strip()
+    return f"AP{line.at}" if line.kind == "AP" else f"AR, {line.at} detection{'s' * (line.at != '1')}"
 
 
 def size_bars(results: Mapping[str, Scalar], ax: Any = None) -> tuple[Any, Any]:
@@ -656,12 +653,12 @@ def by_size(results: Mapping[str, Scalar]) -> dict[str, dict[str, float]]:
         >>> by_size({"map": 0.4, "map_small": 0.2, "mar_1": 0.1, "mar_10": 0.3, "mar_small": 0.3})
         {'AP': {'all': 0.4, 'small': 0.2}, 'AR': {'all': 0.3, 'small': 0.3}}
     """
-    found = [(match["kind"], match["at"], float(results[match.string])) for match in _headlines(results)]
-    recall = max((int(at), value) for kind, at, value in found if kind == "ar" and at.isdigit())[1]
-    sizes = {"AP": {"all": float(results["map"])}, "AR": {"all": recall}}
-    for kind, at, value in found:
-        if at is not None and not at.isdigit():
-            sizes[kind.upper()][at] = value
+    lines = _headlines(results)
+    largest = max(line.limit for line in lines)
+    sizes: dict[str, dict[str, float]] = {"AP": {}, "AR": {}}
+    for line in lines:
+        if line.key == "map" or line.area != "all" or (line.kind == "AR" and line.limit == largest):
+            sizes[line.kind][line.area] = line.value
     return sizes
 
 
@@ -779,10 +776,6 @@ def _spots(values: Tensor) -> Tensor:
     values = values.nan_to_num(0.0)
     low, high = values.aminmax()
     return ((values - low) * (1000 / ((high - low).item() or 1.0))).round()
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) or (isinstance(value, Tensor) and value.numel() == 1)
 
 
 def _decimals(value: float) -> str:

@@ -1,11 +1,56 @@
 """Results as text."""
 
+import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-_HEADLINE = re.compile(r"m(?P<kind>ap|ar)(_(?P<at>[^/]+))?")  # map, map_50, mar_100, map_small
-_TITLES = {"ap": ("Average Precision", "(AP)"), "ar": ("Average Recall", "(AR)")}
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_HEADLINE = re.compile(r"m(?P<kind>ap|ar)(_(?P<at>(?!.*per_class)[^/]+))?")  # map, map_50, mar_100, map_small
+TITLES = {"AP": "Average Precision", "AR": "Average Recall"}
+
+
+class Headline(NamedTuple):
+    """One of COCO's numbers, and what it is taken at."""
+
+    key: str  # among the results
+    kind: str  # "AP" or "AR"
+    at: str | None  # what stands in the key behind the kind: an IoU in percent, an area or a limit
+    iou: str  # "0.50:0.95"
+    area: str  # "all", "small", ...
+    limit: int  # detections of a class in an image
+    value: float
+
+
+def headlines(results: Mapping[str, Any], iou_thresholds: Sequence[float] = (0.5, 0.95)) -> list[Headline]:
+    """COCO's numbers among the results, in their order.
+
+    Args:
+        results: what ``MeanAveragePrecision.compute()`` returns; only headline numbers are read.
+        iou_thresholds: the thresholds that ``map`` and ``mar`` are means over, ascending; the ends are shown.
+
+    Example:
+        >>> headlines({"map_50": 0.5, "mar_100": 0.75, "map/cat": 0.5})[0]
+        Headline(key='map_50', kind='AP', at='50', iou='0.50', area='all', limit=100, value=0.5)
+    """
+    iou_range = f"{iou_thresholds[0]:.2f}:{iou_thresholds[-1]:.2f}"
+    matches = [match for match in map(_HEADLINE.fullmatch, results) if match]
+    limits = [int(match["at"]) for match in matches if match["kind"] == "ar" and (match["at"] or "").isdigit()]
+    found = []
+    for match in matches:
+        kind, at = match["kind"].upper(), match["at"]
+        iou, area, limit = iou_range, "all", max(limits, default=0)
+        if at is not None and not at.isdigit():
+            area = at
+        elif at is not None and kind == "AR":
+            limit = int(at)
+        elif at is not None:
+            iou = f"{int(at) / 100:.2f}"
+        found.append(Headline(match.string, kind, at, iou, area, limit, float(results[match.string])))
+    return found
 
 
 def coco_summary(results: Mapping[str, float], iou_thresholds: Sequence[float] = (0.5, 0.95)) -> str:
@@ -25,25 +70,11 @@ def coco_summary(results: Mapping[str, float], iou_thresholds: Sequence[float] =
          Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ] = 0.595
          Average Recall     (AR) @[ IoU=0.50:0.95 | area= small | maxDets=100 ] = -1.000
     """
-    return "\n".join(_summary_lines(results, f"{iou_thresholds[0]:.2f}:{iou_thresholds[-1]:.2f}"))
-
-
-def _summary_lines(results: Mapping[str, float], iou_range: str) -> Iterator[str]:
-    headline = [(match, results[match.string]) for match in map(_HEADLINE.fullmatch, results) if match]
-    limits = [int(match["at"]) for match, _ in headline if match["kind"] == "ar" and match["at"].isdigit()]
-    for match, value in headline:
-        iou, area, limit = iou_range, "all", max(limits)
-        if match["at"] is None:
-            pass
-        elif not match["at"].isdigit():
-            area = match["at"]
-        elif match["kind"] == "ar":
-            limit = int(match["at"])
-        else:
-            iou = f"{int(match['at']) / 100:.2f}"
-        title, short = _TITLES[match["kind"]]
-        shown = -1.0 if math.isnan(value) else value
-        yield f" {title:<18} {short} @[ IoU={iou:<9} | area={area:>6} | maxDets={limit:>3} ] = {shown:0.3f}"
+    return "\n".join(
+        f" {TITLES[line.kind]:<18} ({line.kind}) @[ IoU={line.iou:<9} | area={line.area:>6} | "
+        f"maxDets={line.limit:>3} ] = {-1.0 if math.isnan(line.value) else line.value:0.3f}"
+        for line in headlines(results, iou_thresholds)
+    )
 
 
 def class_table(results: Mapping[str, float]) -> str:
@@ -62,12 +93,70 @@ def class_table(results: Mapping[str, float]) -> str:
         cat    0.750    0.800
         dog      nan      nan
     """
-    cells = [(*key.split("/", 1), f"{value:.3f}") for key, value in results.items() if "/" in key]
-    scores = dict.fromkeys(score for score, _, _ in cells)
-    rows = {name: [name] for _, name, _ in cells}
-    for _, name, cell in cells:
-        rows[name].append(cell)
-    return _aligned([["class", *scores], *rows.values()])
+    scores, classes = _by_class(results)
+    return _aligned([["class", *scores], *([name, *(f"{v:.3f}" for v in row)] for name, row in classes.items())])
+
+
+def _by_class(results: Mapping[str, float]) -> tuple[list[str], dict[str, list[float]]]:
+    """The names of the scores, and the scores of each class."""
+    scores: dict[str, None] = {}
+    classes: dict[str, list[float]] = {}
+    for key, value in results.items():
+        score, slash, name = key.partition("/")
+        if slash:
+            scores[score] = None
+            classes.setdefault(name, []).append(value)
+    return list(scores), classes
+
+
+def terminal_tables(results: Mapping[str, float], iou_thresholds: Sequence[float] = (0.5, 0.95)) -> "list[Table]":
+    """What :func:`coco_summary` and :func:`class_table` say, for a person at a terminal.
+
+    Args:
+        results: what ``MeanAveragePrecision.compute()`` returns, as floats.
+        iou_thresholds: the thresholds that ``map`` and ``mar`` are means over, ascending; the ends are shown.
+
+    Returns:
+        Tables for rich: the headline numbers with bars, and the classes if there are results of classes. Print them on
+        a console that does not read markup in names. A dash stands for NaN.
+
+    Raises:
+        ImportError: if rich is missing.
+
+    Example:
+        >>> from rich.console import Console
+        >>> Console(width=48).print(*terminal_tables({"map_50": 0.5, "mar_100": float("nan")}))
+               IoU   area   max
+        ────────────────────────────────────────────────
+        AP        0.50    all   100   0.500   ━━━━━
+        <BLANKLINE>
+        AR   0.50:0.95    all   100       -
+    """
+    from rich import box
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    def cell(value: float) -> Text:
+        return Text("-", "dim") if math.isnan(value) else Text(f"{value:.3f}", "bold")
+
+    summary = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("", "IoU", "area", "max", ""):
+        summary.add_column(heading, justify="right", min_width=2, no_wrap=True)
+    summary.add_column(max_width=30)
+    for kind, group in itertools.groupby(headlines(results, iou_thresholds), lambda line: line.kind):
+        for line in group:
+            done = 0.0 if math.isnan(line.value) else line.value
+            bar = ProgressBar(total=1, completed=done, complete_style="cyan", finished_style="cyan")
+            summary.add_row(kind, line.iou, line.area, str(line.limit), cell(line.value), bar)
+        summary.add_section()
+    scores, classes = _by_class(results)
+    per_class = Table("class", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for score in scores:
+        per_class.add_column(score, justify="right", no_wrap=True)
+    for name, values in classes.items():
+        per_class.add_row(Text(name), *map(cell, values))
+    return [summary, per_class] if classes else [summary]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -1,14 +1,18 @@
 """The command: its numbers, its files, its messages and its exit codes."""
 
 import contextlib
+import fcntl
 import gzip
 import io
 import json
 import math
 import os
+import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -251,17 +255,66 @@ def test_quiet(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert err == ""
 
 
-def test_progress_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich take any stream for a terminal
-    assert main(["demo", "--images", "12", "--batch-size", "5"]) == 0
+def at_terminal(*arguments: str, width: int = 80, **environment: str) -> list[str]:
+    """The lines that a terminal of some width shows of the command, without colours and what moves the cursor."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    environment = {**os.environ, "TERM": "xterm", "OMP_NUM_THREADS": "1", **environment}
+    command = [sys.executable, "-m", "detmetrics", *arguments]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        written = b""
+        with contextlib.suppress(OSError):  # what Linux raises when the other end is closed
+            while part := os.read(ours, 4096):
+                written += part
+    os.close(ours)
+    assert process.returncode == 0
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode()).replace("\r", "\n").splitlines()
+
+
+def test_a_terminal_shows_progress_and_tables() -> None:
+    lines = at_terminal("demo", "--images", "12", "--classes", "2", "--batch-size", "5", "--per-class")
+    assert any(re.search(r"━ +12/12 images, \d+ images/s 0:00:00$", line) for line in lines)
+    assert any(re.fullmatch(r"detmetrics: 12 images in \d+\.\d\d s, \d+ images/s", line) for line in lines)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main(["demo", "--images", "12", "--classes", "2", "--quiet", "--per-class"]) == 0
+    expected = re.findall(r"(-?\d\.\d{3}|nan)\b", printed.getvalue().replace("-1.000", "-"))
+    headline = [line.split() for line in lines if line.startswith(("AP ", "AR "))]
+    assert len(headline) == 12
+    assert headline[0][:4] == ["AP", "0.50:0.95", "all", "100"]
+    classes = [line.split()[-2:] for line in lines if line.startswith("class ") and "map" not in line]
+    assert [line[4] for line in headline] + [cell for cells in classes for cell in cells] == expected
+    widths = {len(line) for line in lines if line.startswith(("AP ", "AR "))}
+    assert max(widths) <= 80
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_numbers_are_whole_on_a_narrow_terminal(width: int) -> None:
+    lines = at_terminal("demo", "--images", "5", "--quiet", width=width, NO_COLOR="1")
+    headline = [line for line in lines if line.startswith(("AP ", "AR "))]
+    assert len(headline) == 12
+    assert all(re.match(r"A[PR] +\d\.\d\d(:\d\.\d\d)? +\w+ +\d+ +(\d\.\d{3}|-)", line) for line in headline)
+    assert max(map(len, lines)) <= width
+
+
+def test_quiet_at_a_terminal() -> None:
+    lines = at_terminal("demo", "--images", "5", "--quiet")
+    assert not any("images" in line for line in lines)
+
+
+def test_what_is_no_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich would take any stream for a terminal
+    assert main(["demo", "--images", "12"]) == 0
     out, err = capsys.readouterr()
-    assert "12/12" in err
-    assert "images/s" in err
     assert len(out.splitlines()) == 12
+    assert err.startswith("detmetrics: 12 images in ")
 
 
 def test_without_rich(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(sys.modules, "rich.console", None)
+    for module in [name for name in sys.modules if name.partition(".")[0] == "rich"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert main(["demo", "--images", "12"]) == 0
     out, err = capsys.readouterr()
     assert len(out.splitlines()) == 12
@@ -311,11 +364,36 @@ def test_a_broken_file_fails_with_one_line(
     assert err == f"detmetrics: error: {message.format(path)}\n"
 
 
-def test_an_output_that_cannot_be_written_fails(
-    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("option", ["--json", "--html", "--save-state"])
+def test_an_output_that_cannot_be_written_fails_at_once(
+    small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["evaluate", *small, "--quiet", "--json", str(tmp_path / "no" / "such.json")]) == 1
-    assert "No such file or directory" in capsys.readouterr().err
+    missing, folder, locked = tmp_path / "no" / "such", tmp_path, tmp_path / "locked"
+    locked.write_text("kept")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != locked)  # a mode does not keep root out
+    for path, problem in (
+        (missing, "[Errno 2] No such file or directory"),
+        (folder, "[Errno 21] Is a directory"),
+        (locked, "[Errno 13] Permission denied"),
+    ):
+        assert main(["evaluate", "no", "such", option, str(path)]) == 1
+        assert capsys.readouterr() == ("", f"detmetrics: error: {problem}: '{path}'\n")
+    assert locked.read_text() == "kept"
+
+
+def test_whoever_reads_may_stop() -> None:
+    command = f"{sys.executable} -m detmetrics demo --images 3 --quiet | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("141\n", "")
+
+
+def test_an_interruption(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("detmetrics.cli._update", interrupt)
+    assert main(["demo", "--images", "3"]) == 130
+    assert capsys.readouterr() == ("", "detmetrics: interrupted\n")
 
 
 @pytest.mark.parametrize(
