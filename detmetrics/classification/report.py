@@ -8,15 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics import checks, plot
+from detmetrics import checks
 from detmetrics.counting import COUNTS, TASKS, Counted, Counting, CountingMetric, Ids
 from detmetrics.ops import scores
+from detmetrics.pictured import PicturedReport
 
 COLUMNS = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f_beta}
 AVERAGES = ("micro", "macro", "weighted")
 
 
-class ClassificationReport(CountingMetric):
+class ClassificationReport(PicturedReport, CountingMetric):
     """Precision, recall, F1 and support of each class, their averages, and accuracy.
 
     The state is of constant size, 32 bytes a class; multilabel inputs add 24 bytes a sample for the averages over
@@ -146,42 +147,6 @@ class ClassificationReport(CountingMetric):
             del averages["micro avg"]
             averages = {"accuracy": [None, None, values["accuracy"], int(values["support"])], **averages}
         return score_table(["precision", "recall", "f1-score", "support"], classes, averages, self.digits)
-
-    def plot(self, val: Any = None, ax: Any = None, *, score: str = "f1") -> tuple[Any, Any]:
-        """Draw a score of each class with its support, or over several results the averages of the score.
-
-        Args:
-            val: What ``compute()`` has returned, or a list of such results, one an epoch. None for ``compute()`` now,
-                on all ranks.
-            ax: A matplotlib axis to draw on.
-            score: ``"precision"``, ``"recall"`` or ``"f1"``.
-
-        Returns:
-            The matplotlib figure and axis.
-
-        Raises:
-            ModuleNotFoundError: if matplotlib is not installed.
-            ValueError: if ``score`` is none of these, or ``val`` is no such result.
-
-        Example:
-            >>> import torch
-            >>> metric = ClassificationReport(target_names=["cat", "dog"])
-            >>> metric.update(torch.tensor([0, 1, 1, 1]), torch.tensor([0, 0, 1, 1]))
-            >>> fig, ax = metric.plot(score="recall")
-            >>> [text.get_text() for text in ax.get_yticklabels()]
-            ['dog', 'cat']
-        """
-        checks.check_choice("score", score, tuple(COLUMNS))
-        return self._show(val, ax, score=score)
-
-    def _draw(self, val: Any, ax: Any, *, score: str) -> tuple[Any, Any]:  # type: ignore[override]
-        return plot.report_bars(self.compute() if val is None else val, score, ax)
-
-    def _followed(self, result: Any, *, score: str) -> Any:  # type: ignore[override]
-        return plot.averages(result, score)
-
-    def _plot_label(self, *, score: str) -> str:  # type: ignore[override]
-        return plot.label_of(score)
 
     @property
     def _averages(self) -> tuple[str, ...]:

@@ -7,16 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics import checks, plot
+from detmetrics import checks
 from detmetrics.detection.operating_point import OperatingPointMetric
 from detmetrics.detection.outcome import Outcome, match_across_classes
 from detmetrics.detection.table import Table, keep_overlaps
 from detmetrics.ops.scores import divide
+from detmetrics.pictured import PicturedMatrix
 
 NORMALIZE = {"true": (1,), "pred": (0,), "all": (0, 1)}  # the axes that sum to 1
 
 
-class DetectionConfusionMatrix(OperatingPointMetric):
+class DetectionConfusionMatrix(PicturedMatrix, OperatingPointMetric):
     """What the targets of each class were taken for: rows are targets, columns predictions, the last one background.
 
     Detections are first matched within their class, as in COCO: the diagonal holds the true positives of
@@ -83,16 +84,8 @@ class DetectionConfusionMatrix(OperatingPointMetric):
             return matrix
         return divide(matrix, matrix.sum(dim=NORMALIZE[self.normalize], keepdim=True), self.zero_division)
 
-    def _followed(self, result: Any, **choice: Any) -> Any:
-        return plot.diagonal_share(result)
-
-    def _plot_label(self, **choice: Any) -> str:
-        return "Share on the diagonal"
-
-    def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
-        return plot.confusion_matrix(
-            self.compute() if val is None else val, list((self.class_names or {}).values()), ax
-        )
+    def _drawn_classes(self) -> list[str]:
+        return list((self.class_names or {}).values())
 
     def _confused(self, table: Table, outcome: Outcome) -> tuple[Tensor, Tensor]:
         """Matches across classes among what is left, as indices of detections and targets, (n,) each."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics import checks, plot
+from detmetrics import checks
 from detmetrics.detection.base import DEFAULT_FLOOR, DetectionMetric
 from detmetrics.detection.matches import known_matches
 from detmetrics.detection.mean_ap import ALL_AREAS, AREA_RANGES
@@ -18,6 +18,7 @@ from detmetrics.detection.table import Table, keep_overlaps
 from detmetrics.metric import FIRST_ARRIVAL
 from detmetrics.ops import scores
 from detmetrics.ops.scores import Formula
+from detmetrics.pictured import PicturedScore
 
 AreaChoice = str | tuple[float, float]
 ClassNames = Sequence[str] | Mapping[int, str]
@@ -151,7 +152,7 @@ class OperatingPointMetric(OneThresholdMetric):
         return tp, fp, fn
 
 
-class DetectionScore(OperatingPointMetric):
+class DetectionScore(PicturedScore, OperatingPointMetric):
     """The base of precision, recall and F-score: a formula over counts, and how to average it.
 
     Args:
@@ -199,20 +200,10 @@ class DetectionScore(OperatingPointMetric):
             return dict(zip(names, value.unbind(), strict=True))
         return value
 
-    def _followed(self, result: Any, **choice: Any) -> Any:
-        prefix = f"{self.score_name}/" if isinstance(result, Mapping) else ""
-        return plot.numbers(result, self._called(self.classes), prefix)
-
-    def _plot_label(self, **choice: Any) -> str:
-        return plot.label_of(self.score_name)
-
-    def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
-        numbers = self._followed(self.compute() if val is None else val)
-        support = self._support() if val is None and self.average == "none" else None
-        return plot.score(numbers, support, self._plot_label(), ax)
+    def _drawn_names(self) -> tuple[str, list[str]]:
+        return self.score_name, self._called(self.classes)
 
     def _support(self) -> dict[str, int]:
-        """The number of counted targets of each class."""
         with self.synced():
             table = self._read()
             tp, _, fn = self._count_classes(table, self._outcome(table))

@@ -7,17 +7,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics import checks, plot
+from detmetrics import checks
 from detmetrics.detection.operating_point import OperatingPointMetric
 from detmetrics.detection.outcome import Counts, kept_detections, match_across_classes
 from detmetrics.detection.table import Table, keep_overlaps
 from detmetrics.ops import scores
+from detmetrics.pictured import PicturedReport
 
 FORMULAS = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f_beta}
 AVERAGES = ("micro", "macro", "weighted")
 
 
-class DetectionReport(OperatingPointMetric):
+class DetectionReport(PicturedReport, OperatingPointMetric):
     """Precision, recall, F1 and support (the number of targets) of each class, and their averages.
 
     The other arguments and the state are those of :class:`detmetrics.detection.operating_point.OperatingPointMetric`.
@@ -105,42 +106,6 @@ class DetectionReport(OperatingPointMetric):
             *_, accuracy, support = averages.pop("micro avg")
             averages = {"accuracy": [None, None, accuracy, support], **averages}
         return score_table(["precision", "recall", "f1-score", "support"], classes, averages, digits)
-
-    def plot(self, val: Any = None, ax: Any = None, *, score: str = "f1") -> tuple[Any, Any]:
-        """Draw a score of each class with its support, or over several results the averages of the score.
-
-        Args:
-            val: What ``compute()`` has returned, or a list of such results, one an epoch. None for ``compute()`` now,
-                on all ranks.
-            ax: A matplotlib axis to draw on.
-            score: ``"precision"``, ``"recall"`` or ``"f1"``.
-
-        Returns:
-            The matplotlib figure and axis.
-
-        Raises:
-            ModuleNotFoundError: if matplotlib is not installed.
-            ValueError: if ``score`` is none of these, or ``val`` is no such result.
-
-        Example:
-            >>> from detmetrics.demo import generate
-            >>> metric = DetectionReport(class_names=["cat", "dog"])
-            >>> metric.update(*generate(num_images=5, num_detections=10, num_classes=2))
-            >>> fig, ax = metric.plot(score="recall")
-            >>> ax.get_xlabel().startswith("Recall")
-            True
-        """
-        checks.check_choice("score", score, tuple(FORMULAS))
-        return self._show(val, ax, score=score)
-
-    def _draw(self, val: Any, ax: Any, *, score: str) -> tuple[Any, Any]:  # type: ignore[override]
-        return plot.report_bars(self.compute() if val is None else val, score, ax)
-
-    def _followed(self, result: Any, *, score: str) -> Any:  # type: ignore[override]
-        return plot.averages(result, score)
-
-    def _plot_label(self, *, score: str) -> str:  # type: ignore[override]
-        return plot.label_of(score)
 
     def _names(self) -> list[str]:
         if self.class_names is None or self.class_agnostic:

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics import checks, plot
+from detmetrics import checks
 from detmetrics.counting import COUNTS, Counted, Counting, CountingMetric
 from detmetrics.ops.scores import divide
+from detmetrics.pictured import PicturedMatrix
 
 NORMALIZATIONS: dict[str | None, tuple[int, ...]] = {None: (), "true": (-1,), "pred": (-2,), "all": (-2, -1)}
 
 
-class SegmentationConfusionMatrix(CountingMetric):
+class SegmentationConfusionMatrix(PicturedMatrix, CountingMetric):
     """How many pixels of each class were predicted as each class.
 
     The state is one int64 matrix ``(C + 1, C)`` (the last row has the predictions on ignored pixels), and for images
@@ -86,17 +87,11 @@ class SegmentationConfusionMatrix(CountingMetric):
             return matrix.clone()
         return divide(matrix, matrix.sum(dim=NORMALIZATIONS[self.normalize], keepdim=True), self.zero_division)
 
-    def _followed(self, result: Any, **choice: Any) -> Any:
-        return plot.diagonal_share(result)
-
-    def _plot_label(self, **choice: Any) -> str:
-        return "Share on the diagonal"
-
-    def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
+    def _drawn_classes(self) -> list[str]:
         names = self._counting.names
-        if self.task == "binary":
-            names = [f"not {names[0]}", names[0]] if self._named else ["background", "foreground"]
-        return plot.confusion_matrix(self.compute() if val is None else val, names, ax)
+        if self.task != "binary":
+            return names
+        return [f"not {names[0]}", names[0]] if self._named else ["background", "foreground"]
 
     def _count(self, preds: Tensor, target: Tensor, per_image: bool) -> Counted:
         if self.task == "multiclass":

@@ -7,14 +7,15 @@ from typing import Any
 
 from torch import Tensor
 
-from detmetrics import checks, plot
+from detmetrics import checks
 from detmetrics.counting import COUNTS, Counting, CountingMetric
 from detmetrics.ops import scores
+from detmetrics.pictured import PicturedReport
 
 COLUMNS = {"iou": scores.iou, "f1": scores.f_beta, "precision": scores.precision, "recall": scores.recall}
 
 
-class SegmentationReport(CountingMetric):
+class SegmentationReport(PicturedReport, CountingMetric):
     """IoU, F1, precision, recall and support of each class, pixel accuracy, mean and frequency-weighted IoU.
 
     Counts are pooled over all images. The state is of constant size, 32 bytes a class, and shared with the scores in a
@@ -59,6 +60,9 @@ class SegmentationReport(CountingMetric):
             accuracy                                     0.67         3
         <BLANKLINE>
     """
+
+    plotted_scores = tuple(COLUMNS)
+    plotted_first = "iou"
 
     def __init__(
         self,
@@ -113,42 +117,6 @@ class SegmentationReport(CountingMetric):
             "accuracy": [None, None, None, values["pixel_accuracy"], support],
         }
         return score_table([*COLUMNS, "support"], classes, averages, digits)
-
-    def plot(self, val: Any = None, ax: Any = None, *, score: str = "iou") -> tuple[Any, Any]:
-        """Draw a score of each class with its support, or over several results the averages of the score.
-
-        Args:
-            val: What ``compute()`` has returned, or a list of such results, one an epoch. None for ``compute()`` now,
-                on all ranks.
-            ax: A matplotlib axis to draw on.
-            score: ``"iou"``, ``"f1"``, ``"precision"`` or ``"recall"``.
-
-        Returns:
-            The matplotlib figure and axis.
-
-        Raises:
-            ModuleNotFoundError: if matplotlib is not installed.
-            ValueError: if ``score`` is none of these, or ``val`` is no such result.
-
-        Example:
-            >>> import torch
-            >>> metric = SegmentationReport(class_names=["road", "sky"])
-            >>> metric.update(torch.tensor([[0, 1, 1, 1]]), torch.tensor([[0, 0, 1, 1]]))
-            >>> fig, ax = metric.plot()
-            >>> [text.get_text() for text in ax.get_yticklabels()]
-            ['sky', 'road']
-        """
-        checks.check_choice("score", score, tuple(COLUMNS))
-        return self._show(val, ax, score=score)
-
-    def _draw(self, val: Any, ax: Any, *, score: str) -> tuple[Any, Any]:  # type: ignore[override]
-        return plot.report_bars(self.compute() if val is None else val, score, ax)
-
-    def _followed(self, result: Any, *, score: str) -> Any:  # type: ignore[override]
-        return plot.averages(result, score)
-
-    def _plot_label(self, *, score: str) -> str:  # type: ignore[override]
-        return plot.label_of(score)
 
     def _average(self, formula: scores.Formula, counts: Sequence[Tensor], average: str) -> Tensor:
         mask = self._counting.excluded(self.exclude_classes, self.device)

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics import checks, plot
+from detmetrics import checks
 from detmetrics.counting import COUNTS, Counting, CountingMetric
 from detmetrics.ops import scores
+from detmetrics.pictured import PicturedScore
 
 
-class SegmentationScore(CountingMetric):
+class SegmentationScore(PicturedScore, CountingMetric):
     """What all segmentation scores share: exact counts, then a formula, then a reduction.
 
     With ``aggregate="dataset"`` the state is of constant size, 32 bytes a class; otherwise, and for images with ids, it
@@ -96,20 +97,10 @@ class SegmentationScore(CountingMetric):
             return score
         return {f"{self.key}/{name}": value for name, value in zip(self._counting.names, score, strict=True)}
 
-    def _followed(self, result: Any, **choice: Any) -> Any:
-        prefix = f"{self.key}/" if isinstance(result, Mapping) else ""
-        return plot.numbers(result, self._counting.names, prefix)
-
-    def _plot_label(self, **choice: Any) -> str:
-        return plot.label_of(self.key)
-
-    def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
-        numbers = self._followed(self.compute() if val is None else val)
-        support = self._support() if val is None and self.average == "none" else None
-        return plot.score(numbers, support, self._plot_label(), ax)
+    def _drawn_names(self) -> tuple[str, list[str]]:
+        return self.key, self._counting.names
 
     def _support(self) -> dict[str, int]:
-        """The number of pixels of each class in the targets."""
         with self.synced():
             tp, _, fn, _ = self._read().view(-1, self.num_classes, COUNTS).sum(dim=0).unbind(dim=-1)  # (C,) each
         return dict(zip(self._counting.names, (tp + fn).tolist(), strict=True))
