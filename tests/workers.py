@@ -27,7 +27,7 @@ from detmetrics import (
     checks,
 )
 from detmetrics.functional import mean_average_precision
-from tests.problems import LABELS, Item, Problem, batch, hit, image, miss, random_problem
+from tests.problems import LABELS, Item, Problem, batch, hit, image, mask_problem, miss, random_problem
 from tests.toy import CURSED, Toy, numbers, numbers_of
 
 TIMEOUT = timedelta(seconds=30)  # a rank that waits longer for the others has failed
@@ -183,22 +183,25 @@ def _splits(rank: int, size: int) -> dict[tuple[str, int], Any]:
 
 
 NAMES = {label: str(label) for labels in LABELS for label in labels}
-AT_OPERATING_POINT: tuple[tuple[Any, dict[str, Any]], ...] = (
+METRICS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (DetectionF1Score, {"aggregate": "imagewise"}),
     (DetectionConfusionMatrix, {"class_names": NAMES}),
     (DetectionCurves, {}),
     (DetectionReport, {"class_names": NAMES, "matched_only": True}),
+    (DetectionF1Score, {"iou_type": "segm"}),
+    (MeanAveragePrecision, {"iou_type": ("segm", "boundary"), "extended_summary": True}),
 )
 
 
-@scenario("operating point")
-def _operating_point(rank: int, size: int) -> list[tuple[Any, Any]]:
+@scenario("every kind of metric")
+def _every_kind(rank: int, size: int) -> list[tuple[Any, Any]]:
     """Results, and counts of each image, of all ranks together and of one that sees everything."""
     found = []
     for seed in SEEDS:
-        problem = random_problem(seed, images=20, image_ids=True, plain=True)
-        count = len(problem.preds)
-        for kind, settings in AT_OPERATING_POINT:
+        for kind, settings in METRICS:
+            make = mask_problem if "iou_type" in settings else random_problem
+            problem = make(seed, images=20, image_ids=True, plain=True)
+            count = len(problem.preds)
             alone = update(kind(**settings, sync_on_compute=False), problem, list(range(count)))
             shared = update(kind(**settings), problem, padded(rank, size, count), step=1 + seed % 3)
             found.append((shared.compute(), alone.compute()))

@@ -261,5 +261,5 @@ def test_predictions_without_scores_stop_at_what_needs_them() -> None:
 def test_ranks_together_give_the_bits_of_one(world: Callable[[int], list[dict[str, Any]]], size: int) -> None:
     """Images go over the ranks as a sampler hands them out, repeats included."""
     for rank in world(size):
-        for shared, alone in rank["operating point"]:
+        for shared, alone in rank["every kind of metric"]:
             assert_equal(shared, alone)
