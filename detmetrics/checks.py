@@ -57,6 +57,8 @@ def check_area_ranges(name: str, ranges: Any) -> dict[str, tuple[float, float]]:
     for key, bounds in ranges.items():
         if not isinstance(key, str) or not isinstance(bounds, Sequence) or len(bounds) != 2 or bounds[0] > bounds[1]:
             raise ValueError(f"{name}: expected a name and (low, high) with low <= high, got {key!r}: {bounds!r}")
+        if key.isdecimal():
+            raise ValueError(f"{name}: expected names that are not numbers, as in map_{key}, got {key!r}")
         checked[key] = (float(bounds[0]), float(bounds[1]))
     return checked
 

@@ -63,7 +63,11 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
         importlib.import_module("detmetrics.page")
     if _rank() > 0:
         return
+    taken = [Path(path).resolve() for path in arguments.inputs(arguments)]
     for path in filter(None, (arguments.json, arguments.save_state, arguments.html)):
+        if path.resolve() in taken:
+            raise ValueError(f"{path}: expected a file of its own to write, got one that is read or written as well")
+        taken.append(path.resolve())
         if path.is_dir():
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not path.parent.is_dir():
@@ -134,7 +138,7 @@ def _merge(arguments: argparse.Namespace) -> None:
 def _questions(arguments: argparse.Namespace) -> dict[str, Any]:
     """What a state can be asked anew: the arguments given on the command line."""
     asked = {
-        "iou_thresholds": arguments.iou_thresholds,
+        "iou_thresholds": arguments.iou_thresholds and sorted(set(arguments.iou_thresholds)),
         "max_detection_thresholds": arguments.max_detections and sorted(set(arguments.max_detections)),
         "class_metrics": arguments.per_class or None,
     }
@@ -174,13 +178,13 @@ def _finish(
         numbers = {key: None if math.isnan(value) else value for key, value in results.items()}
         arguments.json.write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n")
     if arguments.html is not None:
-        arguments.html.write_text(text, encoding="utf-8")
+        arguments.html.write_bytes(text.encode("utf-8", "backslashreplace"))  # JSON may hold lone surrogates
     _print(results, metric)
 
 
 def _print(results: dict[str, float], metric: MeanAveragePrecision) -> None:
     """Pycocotools' lines and the table of classes; tables with bars at a terminal if rich is installed."""
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         with contextlib.suppress(ImportError):
             from rich.console import Console
 
@@ -297,7 +301,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--images", type=Path, metavar="DIR", dest="image_folder", help="folder of the images, to show on the page"
     )
-    evaluate.set_defaults(command=_evaluate)
+    evaluate.set_defaults(command=_evaluate, inputs=lambda arguments: [arguments.annotations, arguments.results])
 
     generated = commands.add_parser(
         "demo",
@@ -310,7 +314,7 @@ def _parser() -> argparse.ArgumentParser:
     generated.add_argument("--classes", type=_positive, default=80, metavar="N", help="classes (80)")
     generated.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds give equal data (0)")
     generated.add_argument("--save", type=Path, metavar="DIR", help="write annotations.json and results.json there")
-    generated.set_defaults(command=_demo, iou_type="bbox", image_folder=None)
+    generated.set_defaults(command=_demo, inputs=lambda _: [], iou_type="bbox", image_folder=None)
 
     merge = commands.add_parser(
         "merge",
@@ -320,7 +324,9 @@ def _parser() -> argparse.ArgumentParser:
         "first state unless given here. Images that are in several states count once.",
     )
     merge.add_argument("states", nargs="+", type=Path, metavar="STATE", help="files written by --save-state")
-    merge.set_defaults(command=_merge, device=torch.device("cpu"), image_folder=None)
+    merge.set_defaults(
+        command=_merge, inputs=lambda arguments: arguments.states, device=torch.device("cpu"), image_folder=None
+    )
     return parser
 
 

@@ -107,14 +107,14 @@ def lettering(names: Sequence[str], width: int = NAME_WIDTH) -> tuple[list[str],
         names: Any strings.
         width: How wide a name may be, in columns.
     """
-    short = [shorten(name, width) for name in names]
+    short = _distinguished([shorten(name, width) for name in names], names)
     families, lost = _fonts(frozenset(filter(str.isprintable, "".join(short))))
     labels = ["".join(_escaped(c) if c in lost or not c.isprintable() else c for c in name) for name in short]
     return labels, {"parse_math": False, **({"fontfamily": list(families)} if families else {})}
 
 
 def shorten(name: str, width: int = NAME_WIDTH) -> str:
-    """The name on one line of at most ``width`` columns, with an ellipsis for its middle if it is longer.
+    """The name on one line of at most ``width`` columns, 3 or more, with an ellipsis for its middle if it is longer.
 
     Example:
         >>> shorten("a very long name of a class", 12)
@@ -126,6 +126,14 @@ def shorten(name: str, width: int = NAME_WIDTH) -> str:
         return name
     kept = max(2, width * len(name) // columns - 1)
     return f"{name[: kept - kept // 2]}…{name[-(kept // 2) :]}"
+
+
+def _distinguished(labels: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The labels, with a number behind those that different names share."""
+    names_of: dict[str, set[str]] = {}
+    for label, name in zip(labels, names, strict=True):
+        names_of.setdefault(label, set()).add(name)
+    return [f"{label} ({i})" if len(names_of[label]) > 1 else label for i, label in enumerate(labels, start=1)]
 
 
 def _escaped(character: str) -> str:
@@ -197,7 +205,7 @@ def fraction_axis(axis: Any, values: Sequence[float], label: str) -> None:
     margin = 0.02 * (high - low or 1.0)
     set_limits = axis.axes.set_xlim if axis.axis_name == "x" else axis.axes.set_ylim
     set_limits(low if low == 0 else low - margin, high + margin)
-    axis.set_label_text(label)
+    axis.set_label_text(label, parse_math=False)
 
 
 def note(ax: Any, text: str) -> None:

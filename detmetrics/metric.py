@@ -86,9 +86,12 @@ class Metric(torchmetrics.Metric):
         """All rows of a state, ``(n, width)`` int64 in order of arrival; they are one chunk from here on."""
         state = self._state_name(name)
         chunks = getattr(self, state)
-        joined = self._concatenated(state, chunks)
-        if len(chunks) > 1 and isinstance(chunks, list):
-            chunks[:] = [joined]  # for every metric of a collection that shares them
+        if isinstance(chunks, Tensor):
+            return chunks
+        before = list(chunks)  # another thread may append
+        joined = self._concatenated(state, before)
+        if len(before) > 1:
+            chunks[: len(before)] = [joined]  # for every metric of a collection that shares them
         return joined
 
     def num_rows(self, name: str) -> int:
@@ -200,7 +203,7 @@ class Metric(torchmetrics.Metric):
 
     def _renumbered(self, state: str, rows: Tensor, start: int, stride: int) -> Tensor:
         """Arrival j becomes arrival ``start + j * stride``; keys that the user gave stay."""
-        if state not in self._keyed:
+        if state not in self._keyed or (start, stride) == (0, 1):
             return rows
         keys = rows[:, 0]
         arrival = FIRST_ARRIVAL + start + (keys - FIRST_ARRIVAL) * stride

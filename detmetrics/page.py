@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import torch
 from torch import Tensor
 
-from detmetrics import __version__, plot
+from detmetrics import __version__, checks, plot
 from detmetrics.coco import CocoData
 from detmetrics.detection.base import DetectionMetric
 from detmetrics.detection.confusion import DetectionConfusionMatrix
@@ -74,7 +74,7 @@ def render(
 
     Raises:
         NotADirectoryError: if ``images`` is no folder.
-        ValueError: if the metric does not fit, or there are ``images`` without ``data``.
+        ValueError: if the metric or another argument does not fit, or there are ``images`` without ``data``.
 
     Example:
         >>> from detmetrics import demo
@@ -95,6 +95,13 @@ def render(
         raise ValueError("images: expected data with them, which have the names of the files and the boxes")
     if data is not None and metric.box_format != "xywh":
         raise ValueError(f"metric: expected box_format='xywh', that of the data, got {metric.box_format!r}")
+    (iou_threshold,) = checks.check_fractions("iou_threshold", [iou_threshold])
+    if iou_threshold < metric.floor:
+        raise ValueError(f"iou_threshold: expected {metric.floor} or more, what the metric keeps, got {iou_threshold}")
+    if score_threshold is not None:
+        score_threshold = checks.check_number("score_threshold", score_threshold)
+    if not isinstance(worst, int) or worst < 0:
+        raise ValueError(f"worst: expected an int of 0 or more, got {worst!r}")
     readers = _Readers(metric)
     numbers = _numbers(readers, iou_threshold, score_threshold)
     rows = _worst_images(numbers.per_image, worst, {} if data is None else data.file_names)
@@ -163,11 +170,10 @@ class _Readers:
     def __init__(self, metric: MeanAveragePrecision) -> None:
         self.metric, self.names = metric, metric.class_names
         with metric.synced():
+            metric._read()  # joins the rows, so that all readers share what is read from them
             self.state = metric.metric_state
         if self.names is None:
-            observed = self.filled(MeanAveragePrecision)
-            observed.compute()
-            self.names = {label: str(label) for label in observed.classes.tolist()} or None
+            self.names = {label: str(label) for label in metric.classes.tolist()} or None
 
     def empty(self, kind: type[M], **attributes: Any) -> M:
         """A metric of the same configuration, which has seen nothing."""
@@ -305,14 +311,18 @@ def _show(
     position = {item["image_id"]: i for i, item in enumerate(data.target)}
     shown: list[Thumbnail | str] = []
     for row in rows:
-        if not row.file_name:
+        if row.image_id not in position or not row.file_name:
             shown.append("The annotations have no file_name for this image.")
+            continue
+        path = Path(os.path.normpath(folder / row.file_name))
+        if not path.is_relative_to(os.path.normpath(folder)):  # a page that is passed on must not hold other files
+            shown.append(f"{row.file_name}: not in the folder of the images")
             continue
         preds, target = data.preds[position[row.image_id]], data.target[position[row.image_id]]
         fates = readers.empty(_Fates, iou_threshold=numbers.iou_threshold, score_threshold=numbers.score_threshold)
         fates.update([preds], [target])
         try:
-            shown.append(thumbnail(folder / row.file_name, marks(preds, target, fates.compute(), data.categories)))
+            shown.append(thumbnail(path, marks(preds, target, fates.compute(), data.categories)))
         except OSError as error:
             shown.append(f"{row.file_name}: {error.strerror or error}")
     return shown
@@ -352,8 +362,11 @@ def _picture(
     key: str, description: str, draw: Callable[[Any], object], size: tuple[float, float] = (6.0, 3.8)
 ) -> Markup:
     """An SVG element whose ids begin with ``key``, so that pictures do not meet on the page."""
-    figure, buffer = Figure(figsize=size, layout="constrained"), io.BytesIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": key, "path.simplify_threshold": 0.5}):
+    buffer = io.BytesIO()
+    with mpl.rc_context():
+        mpl.rcdefaults()  # the user's settings would change the bytes
+        mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": key, "path.simplify_threshold": 0.5})
+        figure = Figure(figsize=size, layout="constrained")
         draw(figure.subplots())
         figure.savefig(buffer, format="svg", transparent=True)
     root = ElementTree.fromstring(buffer.getvalue())

@@ -15,19 +15,22 @@ class PicturedScore(Metric):
     average: str
 
     def _followed(self, result: Any, **choice: Any) -> Any:
-        name, class_names = self._drawn_names()
-        return plot.numbers(result, class_names, f"{name}/" if isinstance(result, Mapping) else "")
+        return self._numbers(result, self._drawn_names()[1])
 
     def _plot_label(self, **choice: Any) -> str:
         return plot.label_of(self._drawn_names()[0])
 
     def _draw(self, val: Any, ax: Any, **choice: Any) -> tuple[Any, Any]:
-        numbers = self._followed(self.compute() if val is None else val)
-        support = self._support() if val is None and self.average == "none" else None
-        return plot.score(numbers, support, self._plot_label(), ax)
+        if val is not None or self.average != "none":
+            return plot.score(self._followed(self.compute() if val is None else val), None, self._plot_label(), ax)
+        support = self._support()
+        return plot.score(self._numbers(self.compute(), list(support)), support, self._plot_label(), ax)
 
-    def _drawn_names(self) -> tuple[str, list[str]]:
-        """The name of the score, which its keys begin with, and those of the classes."""
+    def _numbers(self, result: Any, class_names: list[str] | None) -> Any:
+        return plot.numbers(result, class_names, f"{self._drawn_names()[0]}/" if isinstance(result, Mapping) else "")
+
+    def _drawn_names(self) -> tuple[str, list[str] | None]:
+        """The name of the score, which its keys begin with, and those of the classes if they are declared."""
         raise NotImplementedError
 
     def _support(self) -> dict[str, int]:

@@ -55,14 +55,15 @@ def numbers(result: Any, names: Sequence[str] | None = None, prefix: str = "") -
         >>> numbers({"iou/road": 0.5, "iou/sky": 1.0, "mean_iou": 0.75}, prefix="iou/")
         {'road': 0.5, 'sky': 1.0}
     """
-    if isinstance(result, int | float) or (isinstance(result, Tensor) and result.numel() == 1 and result.ndim == 0):
-        return result
+    if _is_number(result):
+        number: Scalar = result
+        return number
     if isinstance(result, Tensor) and result.ndim == 1:
         fits = names is not None and len(names) == len(result)
         return dict(zip(names if names and fits else map(str, range(len(result))), result, strict=True))
     if isinstance(result, Mapping):
         entries = {key.removeprefix(prefix): value for key, value in result.items() if key.startswith(prefix)}
-        scalars = {key: value for key, value in entries.items() if not isinstance(value, Tensor) or value.numel() == 1}
+        scalars = {key: value for key, value in entries.items() if _is_number(value)}
         if scalars:
             return scalars
         got = f"the keys {list(result)[:8]}"
@@ -169,7 +170,7 @@ def score_curves(
         style = {**drawing.distinct(order), **({"linewidth": 2.6} if column == "f_beta" else {})}
         y = torch.cat([values[:1], values, after])  # what holds at a score holds down to the next
         lines += ax.plot(*_thinned(x, y), drawstyle="steps-pre", label=label, **style)
-    if best[1] > 0:
+    if best[1] > 0 and not math.isnan(best[0]):
         lines += _mark_best(ax, *best, title, (low + high) / 2)
     elif bool(_curve(curves, "recall", i).isfinite().any()):
         drawing.note(ax, "nothing is found")
@@ -289,12 +290,13 @@ def confusion_matrix(matrix: Tensor, names: Sequence[str], ax: Any = None) -> tu
         ['3', '1', '0', '2']
     """
     check_matrix(matrix)
+    matrix = matrix.long() if matrix.dtype == torch.bool else matrix
     by_outcome, counts = matrix.ndim == 3, not matrix.is_floating_point()
     cells, rows, columns = _laid_out(matrix.detach().cpu(), list(names))
     fig, ax = drawing.axes_for(ax, *_matrix_size(rows, by_outcome), "compressed")
     import matplotlib as mpl
 
-    shares = _shares(cells, by_outcome) if counts else cells.double()
+    shares = _shares(cells, by_outcome) if counts else cells.double().clone()
     whole = "positives or negatives" if by_outcome else "row"
     top = 1.0 if counts or shares.nansum() > 1 + 1e-6 else float(shares.nan_to_num(0.0).max()) or 1.0
     has_background = not by_outcome and len(columns) > len(names)
@@ -401,11 +403,10 @@ def short_count(count: int) -> str:
     """
     if count < 10_000:
         return str(count)
-    for unit in ("k", "M", "G", "T"):
-        count_in_units = count / 1000 ** ("kMGT".index(unit) + 1)
-        if count_in_units < 999.5:
-            break
-    return f"{count_in_units:#.3g}".rstrip(".") + unit
+    power = 1
+    while power < 6 and count >= 999.5 * 1000**power:
+        power += 1
+    return f"{count / 1000**power:#.3g}".rstrip(".") + " kMGTPE"[power]
 
 
 # Bars.
@@ -439,9 +440,9 @@ def class_bars(
     if support is not None and set(support) != set(values):
         raise ValueError(f"support: expected the classes {list(values)}, got {list(support)}")
     floats = {name: float(value) for name, value in values.items()}
-    ranked = sorted(
-        floats, key=lambda name: (math.isnan(floats[name]), -floats[name] if floats[name] == floats[name] else 0)
-    )
+    undefined = [name for name in floats if math.isnan(floats[name])]
+    defined = [name for name in floats if not math.isnan(floats[name])]
+    ranked = [*sorted(defined, key=lambda name: -floats[name]), *undefined]
     pitch = 0.28 if len(ranked) <= 30 else 0.16
     fig, ax = drawing.axes_for(ax, 7.0, min(1.1 + pitch * max(3, len(ranked)), 40.0))
     scores = [floats[name] for name in ranked]
@@ -452,10 +453,9 @@ def class_bars(
     ax.set_ylim(len(ranked) - 0.4, -0.6)
     if support is not None:
         _column(ax, "support", [str(int(support[name])) for name in ranked], size, step)
-    defined = [score for score in scores if not math.isnan(score)]
     drawing.fraction_axis(ax.xaxis, scores, label)
     if len(defined) > 1:
-        mean = math.fsum(defined) / len(defined)
+        mean = math.fsum(floats[name] for name in defined) / len(defined)
         ax.axvline(mean, color="black", linestyle="--", linewidth=1.0, zorder=2)
         ax.set_xlabel(f"{label} (dashed: mean {mean:.3f})".strip())
     if not ranked:
@@ -659,6 +659,8 @@ def by_size(results: Mapping[str, Scalar]) -> dict[str, dict[str, float]]:
     for line in lines:
         if line.key == "map" or line.area != "all" or (line.kind == "AR" and line.limit == largest):
             sizes[line.kind][line.area] = line.value
+    if sizes["AP"].keys() != sizes["AR"].keys():
+        raise ValueError(f"results: expected map and mar of the same areas, got the keys {list(results)[:12]}")
     return sizes
 
 
@@ -776,6 +778,10 @@ def _spots(values: Tensor) -> Tensor:
     values = values.nan_to_num(0.0)
     low, high = values.aminmax()
     return ((values - low) * (1000 / ((high - low).item() or 1.0))).round()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or (isinstance(value, Tensor) and value.ndim == 0)
 
 
 def _decimals(value: float) -> str:

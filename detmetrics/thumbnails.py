@@ -59,7 +59,7 @@ def thumbnail(path: Path, marks: list[Mark]) -> Thumbnail:
             width, height = image.size
             image.draft("RGB", (LONGER_SIDE, LONGER_SIDE))  # a large JPEG is read small
             small = image.convert("RGB")
-    except (ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (RuntimeError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise OSError(f"cannot read the image: {error}") from error
     small.thumbnail((LONGER_SIDE, LONGER_SIDE))
     buffer = io.BytesIO()

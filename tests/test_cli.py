@@ -381,6 +381,29 @@ def test_an_output_that_cannot_be_written_fails_at_once(
     assert locked.read_text() == "kept"
 
 
+def test_outputs_are_files_of_their_own(small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = ["--json", str(tmp_path / "one"), "--html", str(tmp_path / "x" / ".." / "one")]
+    for arguments in (both, ["--json", small[0]], ["--save-state", small[1]]):
+        assert main(["evaluate", *small, *arguments]) == 1
+        assert "expected a file of its own to write" in capsys.readouterr().err
+    assert not (tmp_path / "one").exists()
+
+
+def test_iou_thresholds_in_any_order(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = []
+    for thresholds in (["0.5", "0.9"], ["0.9", "0.5", "0.5"]):
+        assert main(["evaluate", *small, "--quiet", "--iou-thresholds", *thresholds]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert "IoU=0.50:0.90" in outputs[0]
+
+
+def test_nobody_need_listen(small: list[str]) -> None:
+    command = [sys.executable, "-m", "detmetrics", "evaluate", *small, "--quiet"]
+    done = subprocess.run(["bash", "-c", '"$@" >&-', "bash", *command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_whoever_reads_may_stop() -> None:
     command = f"{sys.executable} -m detmetrics demo --images 3 --quiet | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

@@ -50,6 +50,35 @@ def test_rows_concatenate_and_totals_add() -> None:
     assert values == {"count": 3, "sum": 12, "squares": 9 + 16 + 25, "numbers": [3, 4, 5], "half": 6.0}
 
 
+def test_rows_become_one_chunk_for_all_that_share_them() -> None:
+    metric, other = toy(3, 4), Toy()
+    metric.settle()
+    metric.update(numbers(5))
+    metric.settle()
+    other.numbers = metric.numbers
+    assert len(metric.numbers) == 2
+    assert other.rows("numbers") is metric.rows("numbers")
+    assert len(metric.numbers) == 1
+
+
+def test_rows_that_come_while_others_are_joined_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from another thread."""
+    metric, join = toy(), Toy._concatenated
+    chunks = [torch.full((1, 3), value) for value in range(3)]
+    for chunk in chunks[:2]:
+        metric.append("numbers", chunk)
+
+    def joined_meanwhile(self: Toy, state: str, listed: Any) -> Tensor:
+        result = join(self, state, listed)
+        metric.append("numbers", chunks[2])
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Toy, "_concatenated", joined_meanwhile)
+        assert torch.equal(metric.rows("numbers"), torch.cat(chunks[:2]))
+    assert torch.equal(metric.rows("numbers"), torch.cat(chunks))
+
+
 def test_every_state_is_int64() -> None:
     metric = toy(1)
     metric.compute()

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import pytest
 import torch
 from PIL import Image
@@ -19,7 +21,9 @@ from torchvision.ops import box_iou
 from detmetrics import DetectionConfusionMatrix, DetectionCurves, DetectionReport, MeanAveragePrecision, demo
 from detmetrics.cli import main
 from detmetrics.coco import CocoData, from_coco, to_coco
+from detmetrics.detection import table
 from detmetrics.page import MOST_IN_MATRIX, render
+from detmetrics.thumbnails import thumbnail
 from tests.test_cli import torchrun
 
 NAMES = ["person", "<script>alert(1)</script>", "\"><img src=x onerror='alert(1)'>", "a & b </svg></title>", "unicorn"]
@@ -254,6 +258,16 @@ def test_what_does_not_fit(data: CocoData, tmp_path: Path) -> None:
             render(metric, **arguments)
     with pytest.raises(NotADirectoryError, match="images: expected a folder, got "):
         render(evaluated(data), data=data, images=tmp_path / "none")
+    for argument, value, message in (
+        ("iou_threshold", 7.0, "iou_threshold: expected"),
+        ("iou_threshold", 0.05, "iou_threshold: expected 0.1 or more, what the metric keeps, got 0.05"),
+        ("score_threshold", math.nan, "score_threshold: expected a finite number"),
+        ("worst", -1, "worst: expected an int of 0 or more, got -1"),
+        ("worst", 2.5, "worst: expected an int of 0 or more, got 2.5"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            render(evaluated(data), **{argument: value})
+    assert Page(render(evaluated(data), worst=0)).tables.get("images") is None
 
 
 # ------------------------------------------------------------------------------------------------------------- the page
@@ -269,6 +283,35 @@ def test_equal_results_give_equal_bytes(data: CocoData, text: str) -> None:
     halves = [evaluated(CocoData(data.preds[i::2], data.target[i::2], data.categories)) for i in (1, 0)]
     halves[0].merge_state(halves[1])
     assert render(halves[0], title="<b>Cats</b> & dogs", data=data) == text
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    """JSON may escape half of a pair of surrogates."""
+    preds, target = demo.generate(4, num_detections=5, num_classes=1)
+    documents = to_coco(preds, target, categories={0: "\ud800"})
+    paths = [tmp_path / name for name in ("gt.json", "dt.json", "page.html")]
+    for path, document in zip(paths, documents, strict=False):
+        path.write_text(json.dumps(document))
+    assert main(["evaluate", str(paths[0]), str(paths[1]), "--quiet", "--html", str(paths[2])]) == 0
+    assert "\\ud800" in paths[2].read_text()
+
+
+def test_the_settings_of_matplotlib_change_nothing(data: CocoData, text: str) -> None:
+    with mpl.rc_context({"axes.grid": True, "text.usetex": True, "font.size": 30}):
+        assert render(evaluated(data), title="<b>Cats</b> & dogs", data=data) == text
+
+
+def test_readers_share_what_is_read(data: CocoData, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, unpack = [], table._unpack
+    monkeypatch.setattr(table, "_unpack", lambda rows: (reads.append(len(rows.images)), unpack(rows))[1])
+    render(evaluated(data))
+    assert reads == [len(data)]
+
+
+def test_undefined_values_of_the_metric_stay_out_of_the_average_at_one_overlap(data: CocoData) -> None:
+    rows = [Page(render(evaluated(data, zero_division=value))).rows("classes") for value in (math.nan, 0.0)]
+    assert [row[2] for row in rows[0]] == [row[2] for row in rows[1]]
+    assert "" in [row[2] for row in rows[0]]
 
 
 def test_names_are_text(page: Page, text: str) -> None:
@@ -416,7 +459,8 @@ def test_masks_are_drawn_as_boxes(tmp_path: Path) -> None:
     assert shown == [("found", [0, 0, 20, 20]), ("wrong", [45, 0, 5, 40]), ("right", [0, 0, 20, 20])]
 
 
-def test_an_image_that_cannot_be_shown_says_why(data: CocoData, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_shown_says_why(tmp_path: Path) -> None:
+    data = coco_data()
     folder = save_images(data, tmp_path)
     known = [row[1] for row in Page(render(evaluated(data), data=data)).rows("images") if row[1]]
     (folder / known[0]).unlink()
@@ -429,6 +473,31 @@ def test_an_image_that_cannot_be_shown_says_why(data: CocoData, tmp_path: Path) 
     assert f"{known[1]}: cannot identify image file '{folder / known[1]}'" in notes
     assert "The annotations have no file_name for this image." in notes
     assert len(drawn(page)) == len(known) - 3
+
+
+@pytest.mark.parametrize("outside", ["../secret.png", "val/../../secret.png", "{}/secret.png", "\0"])
+def test_a_file_outside_the_folder_is_not_shown(data: CocoData, tmp_path: Path, outside: str) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.new("RGB", (640, 480)).save(tmp_path / "secret.png")
+    name = outside.format(tmp_path)
+    some = CocoData(data.preds, data.target, data.categories, dict.fromkeys(data.file_names, name))
+    page = Page(render(evaluated(data), data=some, images=folder))
+    assert not any(href.startswith("data:image/jpeg") for href in page.attributes("image", "href"))
+    assert any(words.startswith(f"{name}: ") for tag, words in page.texts if tag == "p")
+
+
+def test_images_that_the_data_lack(data: CocoData, tmp_path: Path) -> None:
+    some = CocoData(data.preds[:2], data.target[:2], data.categories, data.file_names)
+    page = Page(render(evaluated(data), data=some, images=save_images(data, tmp_path)))
+    assert sum(href.startswith("data:image/jpeg") for href in page.attributes("image", "href")) <= 2
+
+
+def test_a_large_image_keeps_its_pixels_and_is_made_small(tmp_path: Path) -> None:
+    Image.new("RGB", (2000, 1000)).save(tmp_path / "large.jpg")
+    small = thumbnail(tmp_path / "large.jpg", [])
+    assert (small.width, small.height) == (2000, 1000)
+    assert Image.open(io.BytesIO(base64.b64decode(small.source.partition(",")[2]))).size == (480, 240)
 
 
 # ---------------------------------------------------------------------------------------------------------- the command

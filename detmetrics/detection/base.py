@@ -171,7 +171,7 @@ class DetectionMetric(Metric):
         if self.class_agnostic:
             self.classes = torch.zeros(1, dtype=torch.int64, device=self.device)
         elif self.class_names is None:
-            self.classes = table.classes
+            self.classes = table.classes.clone()  # the user may change it
         else:
             checks.check_declared(table.classes, self.class_names)
             self.classes = torch.tensor(list(self.class_names), device=self.device)

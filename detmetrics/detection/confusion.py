@@ -9,8 +9,8 @@ from torch import Tensor
 
 from detmetrics import checks
 from detmetrics.detection.operating_point import OperatingPointMetric
-from detmetrics.detection.outcome import Outcome, match_across_classes
-from detmetrics.detection.table import Table, keep_overlaps
+from detmetrics.detection.outcome import match_across_classes
+from detmetrics.detection.table import keep_overlaps
 from detmetrics.ops.scores import divide
 from detmetrics.pictured import PicturedMatrix
 
@@ -67,13 +67,15 @@ class DetectionConfusionMatrix(PicturedMatrix, OperatingPointMetric):
         """The matrix of all images so far; see the class."""
         table = self._read(across_classes=True)
         outcome = self._outcome(table.same_class)
-        detection, target = self._confused(table, outcome)
-        rows = table.target_labels[torch.cat([outcome.target, target])]
-        columns = table.labels[torch.cat([outcome.detection, detection])]
         wrong = torch.zeros_like(table.labels, dtype=torch.bool).index_fill_(0, outcome.wrong, True)
         missed = torch.zeros_like(table.target_labels, dtype=torch.bool).index_fill_(0, outcome.missed, True)
-        stray = table.labels[wrong.index_fill_(0, detection, False)]
-        unseen = table.target_labels[missed.index_fill_(0, target, False)]
+        # What is left is matched whatever the class.
+        left = wrong.index_select(0, table.overlap_detection) & missed.index_select(0, table.overlap_target)
+        confused = match_across_classes(keep_overlaps(table, left), self.iou_threshold, self.area_bounds)
+        rows = table.target_labels[torch.cat([outcome.target, confused.target])]
+        columns = table.labels[torch.cat([outcome.detection, confused.detection])]
+        stray = table.labels[wrong.index_fill_(0, confused.detection, False)]
+        unseen = table.target_labels[missed.index_fill_(0, confused.target, False)]
 
         background = len(self.classes)
         row = torch.cat([self._class_index(rows), self._class_index(unseen), torch.full_like(stray, background)])
@@ -86,11 +88,3 @@ class DetectionConfusionMatrix(PicturedMatrix, OperatingPointMetric):
 
     def _drawn_classes(self) -> list[str]:
         return list((self.class_names or {}).values())
-
-    def _confused(self, table: Table, outcome: Outcome) -> tuple[Tensor, Tensor]:
-        """Matches across classes among what is left, as indices of detections and targets, (n,) each."""
-        wrong = torch.zeros_like(table.labels, dtype=torch.bool).index_fill_(0, outcome.wrong, True)
-        missed = torch.zeros_like(table.target_labels, dtype=torch.bool).index_fill_(0, outcome.missed, True)
-        open_pairs = wrong.index_select(0, table.overlap_detection) & missed.index_select(0, table.overlap_target)
-        matches = match_across_classes(keep_overlaps(table, open_pairs), self.iou_threshold, self.area_bounds)
-        return matches.detection, matches.target

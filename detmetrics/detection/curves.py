@@ -13,6 +13,7 @@ from detmetrics.detection.mean_ap import RECALL_POINTS
 from detmetrics.detection.operating_point import OneThresholdMetric
 from detmetrics.detection.outcome import Outcome, decide, kept_detections, match_voc
 from detmetrics.detection.table import Table
+from detmetrics.drawing import shorten
 from detmetrics.ops import curves, scores
 from detmetrics.ops.curves import ScoreCounts
 from detmetrics.ops.ragged import descending_key, lexsort
@@ -190,7 +191,8 @@ class DetectionCurves(OneThresholdMetric):
         result = _checked_curves(result)
         names = self._called(result.classes)
         if kind == "precision_recall":
-            return dict(zip([*names, "all classes"], result.average_precision, strict=True))
+            pooled = plot.POOLED if plot.POOLED not in names else f"{plot.POOLED} (pooled)"
+            return dict(zip([*names, pooled], result.average_precision, strict=True))
         if name is None:
             return result.scalars()
         checks.check_choice("name", name, names)
@@ -201,7 +203,7 @@ class DetectionCurves(OneThresholdMetric):
     def _plot_label(self, *, kind: str, name: str | None) -> str:  # type: ignore[override]
         if kind == "precision_recall":
             return "Average precision"
-        return "Best F-score and threshold" + (f", {name}" if name else "")
+        return "Best F-score and threshold" + (f", {shorten(name)}" if name else "")
 
     def _ranking(self, table: Table, outcome: Outcome) -> tuple[Tensor, Tensor, Tensor]:
         """Class, score and whether it hits, of the counted detections: by class and score, then all pooled; (2 K,)."""

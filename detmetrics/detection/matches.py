@@ -85,15 +85,18 @@ def match(table: Table, iou_thresholds: Sequence[float], area_ranges: Sequence[A
     kept = (words != 0).any(0).nonzero().squeeze(1)
     words = words.index_select(1, kept).view(2, len(hits), -1)
     matches = Matches(detection.index_select(0, kept), target.index_select(0, kept), *words)
-    for setting, (area_range, threshold) in enumerate(itertools.product(area_ranges, iou_thresholds)):
-        table.answers[("matches", threshold, *area_range)] = matches, setting
+    table.keep(("matches", tuple(iou_thresholds), tuple(map(tuple, area_ranges))), matches)
     return matches
 
 
 def known_matches(table: Table, iou_threshold: float, area_range: AreaRange) -> Matches | None:
     """The matches of one setting, if this table was asked for them before."""
-    known: tuple[Matches, int] | None = table.answers.get(("matches", iou_threshold, *area_range))
-    return known and known[0].at(known[1])
+    for (kind, *settings), answer in table.answers.items():
+        if kind == "matches" and iou_threshold in settings[0] and tuple(area_range) in settings[1]:
+            thresholds, area_ranges = settings
+            matches: Matches = answer
+            return matches.at(area_ranges.index(tuple(area_range)) * len(thresholds) + thresholds.index(iou_threshold))
+    return None
 
 
 class Ranked(NamedTuple):

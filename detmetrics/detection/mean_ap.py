@@ -38,8 +38,11 @@ class MeanAveragePrecision(DetectionMetric):
     The arguments and result keys are torchmetrics', so that changing the import is all it takes. What is undefined (a
     class without targets, say) is NaN and left out of every mean, where pycocotools and torchmetrics say -1.
 
-    The state holds 24 bytes a detection and a target, 16 an overlap above the floor and 48 an image. It answers for any
-    thresholds, area ranges and limits: set the attributes anew and call ``compute()`` again, also on a loaded state.
+    The state holds 24 bytes a detection and a target, 16 an overlap above the floor and 48 an image. After
+    ``compute()`` what was read from it stays beside it, about as large, until the state is read anew or goes.
+
+    It answers for any thresholds, area ranges and limits: set the attributes anew and call ``compute()`` again, also on
+    a loaded state.
 
     Args:
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.

@@ -28,7 +28,8 @@ class OneThresholdMetric(DetectionMetric):
     """The base of metrics that match at one IoU threshold.
 
     The state is that of :class:`detmetrics.MeanAveragePrecision`: 24 bytes a detection and a target, 16 an overlap
-    above the floor and 48 an image. In a ``MetricCollection`` metrics whose ``iou_type``, ``pairs``, ``box_format`` and
+    above the floor and 48 an image; after ``compute()`` what was read from it stays beside it, about as large, until
+    the state is read anew or goes. In a ``MetricCollection`` metrics whose ``iou_type``, ``pairs``, ``box_format`` and
     smallest overlap agree share it, at whatever thresholds.
 
     Args:
@@ -93,7 +94,7 @@ class OneThresholdMetric(DetectionMetric):
             if matches is None:
                 chosen = keep_overlaps(table, kept.index_select(0, table.overlap_detection))
                 matches = self._match(chosen, [self.iou_threshold], [self.area_bounds])
-            table.answers[question] = decide(table, matches, kept, self.area_bounds)
+            table.keep(question, decide(table, matches, kept, self.area_bounds))
         outcome: Outcome = table.answers[question]
         return outcome
 
@@ -200,8 +201,9 @@ class DetectionScore(PicturedScore, OperatingPointMetric):
             return dict(zip(names, value.unbind(), strict=True))
         return value
 
-    def _drawn_names(self) -> tuple[str, list[str]]:
-        return self.score_name, self._called(self.classes)
+    def _drawn_names(self) -> tuple[str, list[str] | None]:
+        declared = not self.class_agnostic and self.class_names
+        return self.score_name, list(declared.values()) if declared else None
 
     def _support(self) -> dict[str, int]:
         with self.synced():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -40,6 +39,7 @@ class Rows(NamedTuple):
     overlaps: Tensor  # (E, 2): detection << 32 | target (indices within the image), IoU as float64 bits
 
 
+MOST_ANSWERS = 8  # that are kept with a table
 NOTE_DTYPE = 7  # lowest bits of an image's notes: index of the dtype of its scores, or NO_SCORES
 NOTE_INVALID = 3  # notes >> NOTE_INVALID: 1 + index of the check that failed; such an image has no other rows
 
@@ -65,7 +65,13 @@ class Table:
     overlap_target: Tensor  # (E,) int64, index into target_labels
     iou: Tensor  # (E,) float64
     num_duplicates: int  # repeated images that were left out
-    answers: dict[Hashable, Any] = dataclasses.field(default_factory=dict, init=False)  # by question
+    answers: dict[tuple[Any, ...], Any] = dataclasses.field(default_factory=dict, init=False)  # by question
+
+    def keep(self, question: tuple[Any, ...], answer: Any) -> None:
+        """Keep an answer for other metrics; of many the latest, since a sweep over thresholds asks only once."""
+        while len(self.answers) >= MOST_ANSWERS:
+            del self.answers[next(iter(self.answers))]
+        self.answers[question] = answer
 
     @functools.cached_property
     def classes(self) -> Tensor:
@@ -104,7 +110,8 @@ def observed(*labels: Tensor) -> Tensor:
 def read(rows: Rows) -> Table:
     """Leave out repeated images, put the rest in canonical order, and unpack the columns.
 
-    Rows that were read before give the same table, and with it whatever is known about it.
+    Rows that were read before give the same table, and with it whatever is known about it, as long as they are a state:
+    the very same tensors. Metrics that gather the states of several ranks each have rows, and tables, of their own.
 
     Raises:
         ValueError: if an image holds invalid values, or one key stands for two images with other targets.

@@ -53,8 +53,10 @@ def find_overlaps(
     if total > pairs_per_chunk:
         marks = torch.arange(pairs_per_chunk, total, pairs_per_chunk, device=ends.device)
         cuts[1:1] = (torch.searchsorted(ends, marks, right=True)).unique().tolist()
+    # Most pairs are side by side: their x extents tell, before anything else is fetched.
+    extents = _rounded_outward(detections), _rounded_outward(targets)
     found = [
-        _overlaps_of_chunk(detections, targets, iscrowd, first, count, floor, lo, hi)
+        _overlaps_of_chunk(detections, targets, iscrowd, first, count, floor, extents, slice(lo, hi))
         for lo, hi in itertools.pairwise(cuts)
         if lo < hi
     ]
@@ -67,25 +69,30 @@ def find_overlaps(
 
 
 def _overlaps_of_chunk(
-    detections: Tensor, targets: Tensor, iscrowd: Tensor, first: Tensor, count: Tensor, floor: float, lo: int, hi: int
+    detections: Tensor,
+    targets: Tensor,
+    iscrowd: Tensor,
+    first: Tensor,
+    count: Tensor,
+    floor: float,
+    extents: tuple[Tensor, Tensor],
+    chunk: slice,
 ) -> Overlaps:
-    first, count, some = first[lo:hi], count[lo:hi], targets[lo:hi]
-    total = int(count.sum())
-    target = owners(count.int(), total)  # (P,) int32, as all of what is fetched for every pair is narrow
-    detection = ranges(first.int(), count.int(), total)
-    # Most pairs are side by side: their x extents tell, before anything else is fetched.
-    left, right = _rounded_outward(detections[:, 0], detections[:, 0] + detections[:, 2])
-    target_left, target_right = _rounded_outward(some[:, 0], some[:, 0] + some[:, 2])
+    total = int(count[chunk].sum())
+    target = owners(count[chunk].int(), total)  # (P,) int32, as all of what is fetched for every pair is narrow
+    detection = ranges(first[chunk].int(), count[chunk].int(), total)
+    (left, right), (target_left, target_right) = extents[0], extents[1][:, chunk]
     meet = right.index_select(0, detection) > target_left.index_select(0, target)
     meet &= left.index_select(0, detection) < target_right.index_select(0, target)
     kept = meet.nonzero().squeeze(1)
-    detection, target = detection.index_select(0, kept).long(), target.index_select(0, kept).long() + lo
+    detection, target = detection.index_select(0, kept).long(), target.index_select(0, kept).long() + chunk.start
     iou = box_overlap(detections.index_select(0, detection), targets.index_select(0, target), iscrowd[target])
     kept = ((iou >= floor) & (iou > 0)).nonzero().squeeze(1)
     return Overlaps(detection.index_select(0, kept), target.index_select(0, kept), iou.index_select(0, kept))
 
 
-def _rounded_outward(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """Ends of intervals in float32 that enclose those in float64."""
-    infinity = torch.tensor(torch.inf, device=low.device)
-    return torch.nextafter(low.float(), -infinity), torch.nextafter(high.float(), infinity)
+def _rounded_outward(boxes: Tensor) -> Tensor:
+    """Left and right ends ``(2, n)`` in float32 that enclose those of boxes ``(n, 4)`` in float64."""
+    infinity = torch.tensor(torch.inf, device=boxes.device)
+    left, right = boxes[:, 0].float(), (boxes[:, 0] + boxes[:, 2]).float()
+    return torch.stack([torch.nextafter(left, -infinity), torch.nextafter(right, infinity)])

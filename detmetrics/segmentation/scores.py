@@ -97,7 +97,7 @@ class SegmentationScore(PicturedScore, CountingMetric):
             return score
         return {f"{self.key}/{name}": value for name, value in zip(self._counting.names, score, strict=True)}
 
-    def _drawn_names(self) -> tuple[str, list[str]]:
+    def _drawn_names(self) -> tuple[str, list[str] | None]:
         return self.key, self._counting.names
 
     def _support(self) -> dict[str, int]:

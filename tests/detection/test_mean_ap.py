@@ -330,6 +330,7 @@ def test_backend_is_taken_with_a_warning() -> None:
         {"max_detection_thresholds": [0]},
         {"max_detection_thresholds": [10.5]},
         {"area_ranges": {"odd": (5, 1)}},
+        {"area_ranges": {"50": (1, 5)}},
         {"class_names": ["cat", "cat"]},
         {"class_metrics": 1},
     ],

@@ -140,6 +140,48 @@ def test_matches_of_another_metric_serve_at_any_cut() -> None:
     assert served > 60
 
 
+def test_every_argument_asks_anew() -> None:
+    """An answer that is kept for one question must not be given to another."""
+    asked = {
+        "score_threshold": (0.2, 0.6),
+        "iou_threshold": (0.3, 0.7),
+        "max_detections": (None, 1),
+        "area_range": ("all", "small"),
+    }
+    differing: set[str] = set()
+    for seed in range(20):
+        preds, target = mislabelled(seed)
+        metric = fed(DetectionReport(score_threshold=0.2, iou_threshold=0.3), preds, target)
+        metric.compute()
+        for name, (first, other) in asked.items():
+            before = metric.compute()
+            setattr(metric, name, other)
+            settings = {"score_threshold": 0.2, "iou_threshold": 0.3, name: other}
+            assert_equal(metric.compute(), fed(DetectionReport(**settings), preds, target).compute())
+            if [x.item() for x in metric.compute().values()] != [x.item() for x in before.values()]:
+                differing.add(name)
+            setattr(metric, name, first)
+    assert differing == set(asked)
+
+
+def test_few_answers_are_kept() -> None:
+    preds, target = data(6)
+    metric = fed(MeanAveragePrecision(), preds, target)
+    for percent in range(50, 90):
+        metric.iou_thresholds = [percent / 100]
+        metric.compute()
+    assert 1 <= len(metric._read().answers) <= table.MOST_ANSWERS
+
+
+def test_what_the_user_does_to_the_classes_changes_no_answer() -> None:
+    preds, target = data(7)
+    metric = fed(DetectionF1Score(average="none"), preds, target)
+    expected = metric.compute()
+    metric.classes += 100
+    metric.zero_division = 0.0  # so that it is worked out again
+    assert_equal(metric.compute(), torch.nan_to_num(expected, 0.0))
+
+
 def test_what_was_read_goes_with_the_state() -> None:
     gc.collect()
     before = len(table._tables)

@@ -52,6 +52,21 @@ def test_candidates_above_the_floor_within_any_budget(floor: float, pairs_at_onc
         assert torch.equal(ours, expected)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-3, 1.0])
+@pytest.mark.parametrize("offset", [0.0, 5e5, -1e9, 1e30])
+def test_candidates_are_found_at_any_place_and_scale(scale: float, offset: float) -> None:
+    """Where float32 does not tell coordinates apart, no pair may be lost."""
+    boxes1, boxes2 = random_boxes(40, 4, 2.0) * scale, random_boxes(40, 5, 2.0) * scale
+    boxes1[:, 0] += offset
+    boxes2[:, 0] += offset
+    iscrowd, count = torch.zeros(40, dtype=torch.bool), torch.full((40,), 40)
+    found = find_overlaps(boxes1, boxes2, iscrowd, torch.zeros(40, dtype=torch.int64), count, 0.0)
+    overlaps = box_overlap(boxes1, boxes2[:, None], iscrowd[:, None])
+    target, detection = (overlaps > 0).nonzero().unbind(1)
+    for ours, expected in zip(found, (detection, target, overlaps[target, detection]), strict=True):
+        assert torch.equal(ours, expected)
+
+
 def test_nothing_to_compare() -> None:
     none = torch.empty((0, 4), dtype=torch.float64)
     index = torch.empty(0, dtype=torch.int64)
