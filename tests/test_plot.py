@@ -37,10 +37,12 @@ from detmetrics import (
     SegmentationIoU,
     SegmentationReport,
     demo,
-    drawing,
     plot,
 )
 from detmetrics.detection.curves import ScoreCurves
+from detmetrics.plot import drawing
+from detmetrics.plot.curves import MOST_POINTS, _thinned
+from detmetrics.plot.matrices import short_count
 from tests.training import registry
 
 NAN = math.nan
@@ -183,12 +185,12 @@ def test_names_must_fit_the_classes() -> None:
 def test_a_long_line_is_thinned_where_nobody_sees_it() -> None:
     x = torch.linspace(0, 1, 200_000, dtype=torch.float64)
     y = 1 - x**2 + 0.0001 * torch.rand(len(x), generator=torch.Generator().manual_seed(0))
-    few_x, few_y = plot._thinned(x, y)
+    few_x, few_y = _thinned(x, y)
     assert len(few_x) < 10_000
     assert (few_x[0], few_x[-1], few_y[-1]) == (0.0, 1.0, y[-1].item())
     drawn = np.interp(x.numpy(), few_x, few_y)
     assert np.abs(drawn - y.numpy()).max() < 0.003
-    assert plot._thinned(x[: plot.MOST_POINTS], y[: plot.MOST_POINTS])[1] == y[: plot.MOST_POINTS].tolist()
+    assert _thinned(x[:MOST_POINTS], y[:MOST_POINTS])[1] == y[:MOST_POINTS].tolist()
 
 
 # --------------------------------------------------------------------------------------------------------- score curves
@@ -381,8 +383,8 @@ def test_a_matrix_must_fit_the_names() -> None:
     ("count", "text"), [(0, "0"), (9_999, "9999"), (10_000, "10.0k"), (999_499, "999k"), (999_600, "1.00M")]
 )
 def test_short_counts(count: int, text: str) -> None:
-    assert plot.short_count(count) == text
-    assert len(plot.short_count(123_456_789_012_345)) <= 5
+    assert short_count(count) == text
+    assert len(short_count(123_456_789_012_345)) <= 5
 
 
 # ----------------------------------------------------------------------------------------------------------------- bars
@@ -686,7 +688,7 @@ def test_results_that_cannot_be_drawn_say_so() -> None:
         plot.size_bars({"map": 0.5, "map_small": 0.4})
     with pytest.raises(ValueError, match="val: expected a number, a vector or a dict"):
         DetectionF1Score().plot({"f1/a": "x"})
-    assert plot.short_count(10**15) == "1.00P"
+    assert short_count(10**15) == "1.00P"
 
 
 @pytest.mark.parametrize("name", sorted(registry.public()))

@@ -13,10 +13,10 @@ from detmetrics.detection.mean_ap import RECALL_POINTS
 from detmetrics.detection.operating_point import OneThresholdMetric
 from detmetrics.detection.outcome import Outcome, decide, kept_detections, match_voc
 from detmetrics.detection.table import Table
-from detmetrics.drawing import shorten
 from detmetrics.ops import curves, scores
 from detmetrics.ops.curves import ScoreCounts
 from detmetrics.ops.ragged import descending_key, lexsort
+from detmetrics.plot.drawing import shorten
 
 VOC_POINTS = [i * 0.1 for i in range(11)]  # numpy.arange(0, 1.1, .1), to the last bit
 

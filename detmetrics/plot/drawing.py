@@ -211,3 +211,14 @@ def fraction_axis(axis: Any, values: Sequence[float], label: str) -> None:
 def note(ax: Any, text: str) -> None:
     """Say in the middle of an axis why it is empty."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=GREY, style="italic")
+
+
+def decimals(value: float) -> str:
+    """A value as text, with three decimals."""
+    return "undefined" if math.isnan(value) else f"{value:.3f}"
+
+
+def grid(ax: Any) -> None:
+    """Pale lines behind everything else."""
+    ax.grid(color=PALE, linewidth=0.6)
+    ax.set_axisbelow(True)
