@@ -116,6 +116,7 @@ def mean_over_classes(precision: Tensor) -> Tensor:
     """The mean over defined classes of ``(T, R, C, A, M)`` at all areas and the largest limit, ``(T, R)``.
 
     Example:
+        >>> import torch
         >>> mean_over_classes(torch.tensor([0.5, torch.nan, 1.0]).view(1, 1, 3, 1, 1)).item()
         0.75
     """
@@ -133,6 +134,7 @@ def diagonal_share(matrix: Tensor) -> Tensor:
     """How much of confusion matrices ``(..., C, C)`` is on their diagonals, 0-d; what is not defined counts nowhere.
 
     Example:
+        >>> import torch
         >>> diagonal_share(torch.tensor([[3, 1], [0, 4]])).item()
         0.875
     """
