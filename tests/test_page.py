@@ -345,6 +345,10 @@ def test_ids_are_unique_and_found(page: Page) -> None:
     assert links | uses <= set(ids)
 
 
+def test_no_picture_brings_a_style_for_the_whole_page(page: Page) -> None:
+    assert [tag for tag, _ in page.elements].count("style") == 1
+
+
 def test_pictures_are_described(page: Page) -> None:
     svgs = [attributes for tag, attributes in page.elements if tag == "svg"]
     assert len(svgs) == 5
