@@ -21,7 +21,7 @@ from detmetrics.detection.instances import (
     pack,
 )
 from detmetrics.detection.masks import measure
-from detmetrics.detection.matches import AreaRange, Matches, match
+from detmetrics.detection.matches import AreaRange, Matches, count_targets, match
 from detmetrics.detection.settle import settle
 from detmetrics.detection.table import WIDTHS, Rows, Table, observed, read
 from detmetrics.metric import Metric
@@ -185,6 +185,12 @@ class DetectionMetric(Metric):
                 "kept: give the metric its smallest threshold when it is made"
             )
         return match(table, iou_thresholds, area_ranges)
+
+    def _targets_by_class(self, area_range: AreaRange, iou_type: str | None = None) -> dict[str, int]:
+        """The number of counted targets of each class, by its name."""
+        with self.synced():
+            (counted,) = count_targets(self._read(iou_type=iou_type), self.classes, [area_range])  # (C,)
+        return dict(zip(self._called(self.classes), counted.tolist(), strict=True))
 
     def _called(self, classes: Tensor) -> list[str]:
         """The names of classes (C,) in pictures: those declared, else their labels."""

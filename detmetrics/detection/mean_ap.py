@@ -189,7 +189,7 @@ class MeanAveragePrecision(DetectionMetric):
         if kind == "sizes":
             return plot.size_bars(results, ax)
         if kind == "classes":
-            support = self._support(iou_type) if val is None else None
+            support = self._targets_by_class(ALL_AREAS, iou_type) if val is None else None
             return plot.class_bars(self._by_class(results), support, self._plot_label(kind=kind, iou_type=iou_type), ax)
         return plot.iou_fan(_extended(results), self.iou_thresholds, self.rec_thresholds, ax)
 
@@ -239,12 +239,6 @@ class MeanAveragePrecision(DetectionMetric):
         if not by_class:
             raise ValueError(f"val: expected results for each class (class_metrics=True), got the keys {list(results)}")
         return by_class
-
-    def _support(self, iou_type: str) -> dict[str, int]:
-        """The number of counted targets of each class."""
-        with self.synced():
-            (counted,) = count_targets(self._read(iou_type=iou_type), self.classes, [ALL_AREAS])  # (C,)
-        return dict(zip(self._called(self.classes), counted.tolist(), strict=True))
 
     def _results(self, table: Table) -> dict[str, Tensor]:
         arrays = self._accumulate(table)

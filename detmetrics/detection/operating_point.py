@@ -206,10 +206,7 @@ class DetectionScore(PicturedScore, OperatingPointMetric):
         return self.score_name, list(declared.values()) if declared else None
 
     def _support(self) -> dict[str, int]:
-        with self.synced():
-            table = self._read()
-            tp, _, fn = self._count_classes(table, self._outcome(table))
-        return dict(zip(self._called(self.classes), (tp + fn).tolist(), strict=True))
+        return self._targets_by_class(self.area_bounds)
 
     def _check_weights(self, class_weights: Sequence[float] | None) -> list[float] | None:
         if class_weights is None:

@@ -167,8 +167,7 @@ def size_bars(results: Mapping[str, Scalar], ax: Any = None) -> tuple[Any, Any]:
     labels, style = drawing.lettering(areas)
     ax.set_xticks(range(len(areas)), labels=labels, **style)
     ax.set_xlabel("Size of the objects")
-    ax.grid(axis="y", color=drawing.PALE, linewidth=0.6)
-    ax.set_axisbelow(True)
+    drawing.grid(ax, "y")
     drawing.fraction_axis(ax.yaxis, [], "Average precision, average recall")
     ax.set_ylim(0, 1.08)  # room for a text on a bar of 1
     drawing.legend_beside(ax, ax.containers, list(sizes))
@@ -179,8 +178,7 @@ def _bars(ax: Any, scores: Sequence[float], size: float | None) -> None:
     """Horizontal bars from the top, with their values if there is a size for them."""
     widths = [0.0 if math.isnan(score) else score for score in scores]
     ax.barh(range(len(scores)), widths, height=0.75, color=drawing.COLOURS[0])
-    ax.grid(axis="x", color=drawing.PALE, linewidth=0.6)
-    ax.set_axisbelow(True)
+    drawing.grid(ax, "x")
     far = 0.85 * max([1.0, *widths])
     for y, score in enumerate(scores):
         if math.isnan(score):

@@ -218,7 +218,7 @@ def decimals(value: float) -> str:
     return "undefined" if math.isnan(value) else f"{value:.3f}"
 
 
-def grid(ax: Any) -> None:
-    """Pale lines behind everything else."""
-    ax.grid(color=PALE, linewidth=0.6)
+def grid(ax: Any, axis: str = "both") -> None:
+    """Pale lines behind everything else, across the x axis, the y axis or both."""
+    ax.grid(axis=axis, color=PALE, linewidth=0.6)
     ax.set_axisbelow(True)
