@@ -62,7 +62,7 @@ def mask_maps(device: str, classes: int, **size: int) -> SegmentationData:
 
 
 def detmetrics_score(task: str, data: SegmentationData, meter: Meter) -> Statistics:
-    from detmetrics.segmentation.scores import SegmentationIoU
+    from detmetrics import SegmentationIoU
 
     metric = SegmentationIoU(task=task, num_classes=data.num_classes).to(data.device)
     with meter("update"):
@@ -129,7 +129,7 @@ def _mean_iou(confusion: np.ndarray) -> float:
 
 
 OURS = "detmetrics"
-NEEDS = ("detmetrics.segmentation.scores:SegmentationIoU",)
+NEEDS = ("detmetrics:SegmentationIoU",)
 
 
 def _labels_problem(name: str, dtype: torch.dtype) -> Problem:

@@ -4,26 +4,21 @@ from detmetrics import functional
 from detmetrics.classification.report import ClassificationReport
 from detmetrics.detection.confusion import DetectionConfusionMatrix
 from detmetrics.detection.curves import DetectionCurves
+from detmetrics.detection.f_scores import DetectionF1Score, DetectionFBetaScore
 from detmetrics.detection.mean_ap import MeanAveragePrecision
-from detmetrics.detection.operating_point import (
-    DetectionF1Score,
-    DetectionFBetaScore,
-    DetectionPrecision,
-    DetectionRecall,
-)
+from detmetrics.detection.precision_recall import DetectionPrecision, DetectionRecall
 from detmetrics.detection.report import DetectionReport
-from detmetrics.metric import Metric
+from detmetrics.segmentation.accuracy import SegmentationAccuracy
 from detmetrics.segmentation.confusion import SegmentationConfusionMatrix
+from detmetrics.segmentation.f1_score import SegmentationF1Score
+from detmetrics.segmentation.fbeta_score import SegmentationFBetaScore
+from detmetrics.segmentation.iou import SegmentationIoU
+from detmetrics.segmentation.precision import SegmentationPrecision
+from detmetrics.segmentation.recall import SegmentationRecall
 from detmetrics.segmentation.report import SegmentationReport
-from detmetrics.segmentation.scores import (
-    SegmentationAccuracy,
-    SegmentationF1Score,
-    SegmentationFBetaScore,
-    SegmentationIoU,
-    SegmentationPrecision,
-    SegmentationRecall,
-    SegmentationSpecificity,
-)
+from detmetrics.segmentation.specificity import SegmentationSpecificity
+from detmetrics.state.collection import MetricCollection
+from detmetrics.state.metric import Metric
 
 __version__ = "0.1.0"
 
@@ -38,6 +33,7 @@ __all__ = [
     "DetectionReport",
     "MeanAveragePrecision",
     "Metric",
+    "MetricCollection",
     "SegmentationAccuracy",
     "SegmentationConfusionMatrix",
     "SegmentationF1Score",

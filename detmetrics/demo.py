@@ -27,11 +27,11 @@ def generate(
     targets, duplicates, wrong labels and strays; the better the overlap, the higher the score tends to be.
 
     Args:
-        num_images: number of images B.
-        num_detections: number of detections D in every image.
-        num_classes: number of classes C; labels are 0 to C - 1, the most frequent first.
-        num_targets: mean number of targets an image.
-        seed: equal seeds give equal data, with any number of threads.
+        num_images: The number of images B.
+        num_detections: The number of detections D in every image.
+        num_classes: The number of classes C; labels are 0 to C - 1, the most frequent first.
+        num_targets: The mean number of targets per image.
+        seed: Equal seeds give equal data, with any number of threads.
 
     Returns:
         ``preds`` and ``target``, lists of B dicts. Prediction: ``boxes`` ``(D, 4)`` float32 xyxy pixels, ``scores``
@@ -90,7 +90,8 @@ def _detections(
 def _aim(num_detections: int, counts: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Which detections are aimed at a target, (B * D,) bool, and at which one, (K,) rows.
 
-    The targets of an image take turns with its detections: a first shot each, then two for duplicates. The rest stray.
+    The targets of an image take turns with its detections: a first shot each, then two for duplicates. The remaining
+    detections are strays.
     """
     count = counts.repeat_interleave(num_detections)  # (N,)
     first = (counts.cumsum(0) - counts).repeat_interleave(num_detections)

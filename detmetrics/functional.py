@@ -1,29 +1,28 @@
 """The metrics as functions: all data at once, one result."""
 
-from detmetrics.classification.functional import classification_report
+from detmetrics.classification.report import classification_report
 from detmetrics.detection.functional import (
     detection_confusion_matrix,
     detection_curves,
+    detection_report,
+    mean_average_precision,
+)
+from detmetrics.detection.functional_scores import (
     detection_f1_score,
     detection_fbeta_score,
     detection_precision,
     detection_recall,
-    detection_report,
-    mean_average_precision,
 )
-from detmetrics.segmentation.functional import (
-    score_counts,
-    segmentation_accuracy,
-    segmentation_confusion_matrix,
-    segmentation_counts,
-    segmentation_f1_score,
-    segmentation_fbeta_score,
-    segmentation_iou,
-    segmentation_precision,
-    segmentation_recall,
-    segmentation_report,
-    segmentation_specificity,
-)
+from detmetrics.segmentation.accuracy import segmentation_accuracy
+from detmetrics.segmentation.confusion import segmentation_confusion_matrix
+from detmetrics.segmentation.counts import score_counts, segmentation_counts
+from detmetrics.segmentation.f1_score import segmentation_f1_score
+from detmetrics.segmentation.fbeta_score import segmentation_fbeta_score
+from detmetrics.segmentation.iou import segmentation_iou
+from detmetrics.segmentation.precision import segmentation_precision
+from detmetrics.segmentation.recall import segmentation_recall
+from detmetrics.segmentation.report import segmentation_report
+from detmetrics.segmentation.specificity import segmentation_specificity
 
 __all__ = [
     "classification_report",

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics.metric import Metric
+from detmetrics.state.metric import Metric
 
 CURSED = 13  # compute() fails while one of the numbers is this one
 
@@ -13,7 +13,7 @@ CURSED = 13  # compute() fails while one of the numbers is this one
 class Toy(Metric):
     """Numbers as keyed rows (order of arrival, number, its square), and sums (how many, their total)."""
 
-    def __init__(self, configuration: str = "", **kwargs: Any) -> None:
+    def __init__(self, configuration: str | None = None, **kwargs: Any) -> None:
         super().__init__(configuration, **kwargs)
         self.add_rows("waiting", 1)
         self.add_rows("numbers", 3, keyed=True)
@@ -29,7 +29,8 @@ class Toy(Metric):
     def settle(self) -> None:
         if self.num_rows("waiting"):
             start = self.num_rows("numbers")
-            numbers = self.take_rows("waiting")
+            numbers = self.rows("waiting")
+            self.clear_rows("waiting")
             arrival = torch.iinfo(torch.int64).min + start + torch.arange(len(numbers))
             self.append("numbers", torch.cat([arrival[:, None], numbers, numbers**2], dim=1))
 

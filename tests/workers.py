@@ -24,9 +24,10 @@ from detmetrics import (
     DetectionF1Score,
     DetectionReport,
     MeanAveragePrecision,
-    checks,
+    MetricCollection,
 )
 from detmetrics.functional import mean_average_precision
+from detmetrics.state import devices
 from tests.problems import LABELS, Item, Problem, batch, hit, image, mask_problem, miss, random_problem
 from tests.toy import CURSED, Toy, numbers, numbers_of
 
@@ -319,6 +320,63 @@ def _process_group(rank: int, size: int) -> Any:
     return metric.compute()["map"] if rank < 2 else None
 
 
+def collection(**settings: Any) -> MetricCollection:
+    return MetricCollection(
+        {
+            "map": MeanAveragePrecision(pairs="all"),
+            "f1": DetectionF1Score(pairs="all", **settings),
+            "matrix": DetectionConfusionMatrix(class_names=NAMES),
+            "curves": DetectionCurves(pairs="all"),
+        }
+    )
+
+
+@scenario("collectives of a collection")
+def _collectives_of_a_collection(rank: int, size: int) -> Any:
+    """As many as those of its one metric alone, also on a rank that never saw an image; and the results are theirs."""
+    pairs = [hit(i, image_id=i) for i in range(rank, 9, size)] if rank else []
+    together, alone = collection(), MeanAveragePrecision(pairs="all")
+    for metric in (together, alone):
+        if pairs:
+            metric.update(*batch(*pairs))
+    counts, found = [], []
+    for metric in (together, alone):
+        with CountCollectives() as collectives:
+            found.append(metric.compute())
+        counts.append(collectives.count)
+    with CountCollectives() as collectives:
+        together.compute()
+        together["f1"].per_image()
+    return counts, collectives.count, found[0]["map"].item() == found[1]["map"].item(), found[0]["f1"].item()
+
+
+@scenario("readings after compute on rank 0 alone")
+def _rank_0_reads_alone(rank: int, size: int) -> Any:
+    """What was gathered for ``compute()`` serves for tables, counts of each image and other settings."""
+    metric = DetectionReport(class_names=NAMES)
+    metric.update(*batch(hit(rank, image_id=rank)))
+    metric.compute()
+    if rank:
+        return None
+    with CountCollectives() as collectives:
+        table, images = metric.table(), metric.per_image()
+        metric.score_threshold = 0.99
+        none = metric.compute()["support"].item(), metric.compute()["recall_micro"].item()
+    return collectives.count, str(size) in table, len(images["tp"]), none
+
+
+@scenario("settings that differ between ranks")
+def _settings_differ(rank: int, size: int) -> Any:
+    """All ranks raise the same error, which names the attribute, its values and the rank."""
+    names = ["cat", "dog"] if rank != size - 1 else ["dog", "cat"]
+    found = []
+    for settings in ({"score_threshold": 0.5 + 0.1 * (rank == size - 1)}, {"class_names": names}):
+        metric = DetectionF1Score(**settings)
+        metric.update(*batch(hit(rank, image_id=rank)))
+        found.append(attempt(metric.compute))
+    return found
+
+
 @scenario("sync_on_compute=False")
 def _not_synced(rank: int, size: int) -> Any:
     return fed(rank, *[[hit(0)], [miss(1)]] * size, sync_on_compute=False).compute()["map"]
@@ -425,7 +483,7 @@ def _conflict(rank: int, size: int) -> Any:
 
 @scenario("a deferred error on one rank")
 def _deferred(rank: int, size: int) -> Any:
-    kept, checks.defers_value_checks = checks.defers_value_checks, lambda device: True
+    kept, devices.defers_value_checks = devices.defers_value_checks, lambda device: True
     try:
         preds, target = batch(hit(rank, image_id=rank + 5))
         if rank == 0:
@@ -437,7 +495,7 @@ def _deferred(rank: int, size: int) -> Any:
         metric.update(*batch(hit(rank, image_id=rank)))
         return errors, metric.compute()["map"].item()
     finally:
-        checks.defers_value_checks = kept
+        devices.defers_value_checks = kept
 
 
 @scenario("a checkpoint of rank 0 on every rank")

@@ -2,26 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from detmetrics import checks
-from detmetrics.counting import COUNTS, TASKS, Counted, Counting, CountingMetric, Ids
-from detmetrics.ops import scores
-from detmetrics.pictured import PicturedReport
+from detmetrics import arguments
+from detmetrics.classification.counting import SampleCounts
+from detmetrics.classification.settings import ClassificationReportSettings
+from detmetrics.reduce import averages, formulas
+from detmetrics.reduce.formulas import Formula
+from detmetrics.segmentation.metric import CountingMetric, evaluate
+from detmetrics.settings import Setting
 
-COLUMNS = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f_beta}
+COLUMNS: dict[str, Formula] = {"precision": formulas.precision, "recall": formulas.recall, "f1": formulas.f_beta}
 AVERAGES = ("micro", "macro", "weighted")
 
 
-class ClassificationReport(PicturedReport, CountingMetric):
+def report(counts: SampleCounts, settings: ClassificationReportSettings) -> dict[str, Tensor]:
+    """The scores of each reported label and their averages."""
+    labels, zero_division = list(settings.labels), settings.zero_division
+    table = counts.total[labels].unbind(dim=-1)  # tp, fp, fn, tn, (L,) each
+    mask = averages.class_mask(settings.ignored_classes, settings.num_classes, counts.total.device)[labels]
+
+    def reduced(formula: Formula, average: str) -> Tensor:
+        return averages.average(formula, table, average=average, zero_division=zero_division, excluded=mask)
+
+    columns = {column: reduced(formula, "none") for column, formula in COLUMNS.items()}  # (L,) each
+    support = table[0] + table[2]
+    columns["support"] = support.double()
+    results = {f"{c}/{name}": x for c, xs in columns.items() for name, x in zip(settings.names, xs, strict=True)}
+    for average in AVERAGES:
+        results |= {f"{column}_{average}": reduced(formula, average) for column, formula in COLUMNS.items()}
+    if counts.samples is not None:
+        results |= {f"{c}_samples": _over_samples(f, counts.samples, zero_division) for c, f in COLUMNS.items()}
+    results["support"] = support.sum().double()
+    results["accuracy"] = _accuracy(counts, zero_division)
+    return results
+
+
+def _over_samples(formula: Formula, samples: Tensor, zero_division: float) -> Tensor:
+    """The mean of the scores of samples (N, 3), each of which pools its labels."""
+    table = samples[:, None].unbind(dim=-1)  # (N, 1) each
+    return averages.average(formula, table, average="micro", aggregate="imagewise", zero_division=zero_division)
+
+
+def _accuracy(counts: SampleCounts, zero_division: float) -> Tensor:
+    """The share of samples that are right: of multilabel ones in all labels that are reported."""
+    if counts.samples is None:  # a sample has one label, so that over all labels recall is accuracy
+        table = counts.total.unbind(dim=-1)
+        return averages.average(formulas.recall, table, average="micro", zero_division=zero_division)
+    right = (counts.samples[:, 1] + counts.samples[:, 2] == 0).sum()  # neither fp nor fn
+    return formulas.divide(right, torch.full_like(right, len(counts.samples)), zero_division)
+
+
+def report_table(results: Mapping[str, Tensor], counts: SampleCounts, settings: ClassificationReportSettings) -> str:
+    """The results of :func:`report` as the text of scikit-learn's ``classification_report``."""
+    from detmetrics.show.tables import score_table
+
+    values = {key: value.item() for key, value in results.items()}
+
+    def row(suffix: str, support: str) -> list[float | None]:
+        return [*(values[f"{column}{suffix}"] for column in COLUMNS), int(values[support])]
+
+    of_masks = settings.task == "multilabel"
+    classes = {name: row(f"/{name}", f"support/{name}") for name in settings.names}
+    over_all = {f"{a} avg": row(f"_{a}", "support") for a in (*AVERAGES, *["samples"] * of_masks)}
+    if not of_masks and _covers_all(counts, settings):  # then the micro averages are the accuracy
+        del over_all["micro avg"]
+        over_all = {"accuracy": [None, None, values["accuracy"], int(values["support"])], **over_all}
+    return score_table(["precision", "recall", "f1-score", "support"], classes, over_all, settings.digits)
+
+
+def _covers_all(counts: SampleCounts, settings: ClassificationReportSettings) -> bool:
+    """Whether no sample has, or is given, a label that is not reported."""
+    others = [label for label in range(settings.num_classes) if label not in settings.labels]
+    return not bool(counts.total[others, :3].any())  # tp, fp, fn
+
+
+class ClassificationReport(CountingMetric):
     """Precision, recall, F1 and support of each class, their averages, and accuracy.
 
-    The state is of constant size, 32 bytes a class; multilabel inputs add 24 bytes a sample for the averages over
-    samples, and samples with ids are rows of ``8 + 32 C`` bytes.
+    The state is of constant size, 32 bytes per class; multilabel inputs add 24 bytes per sample for the averages over
+    samples, and samples with ids are rows of ``16 + 32 C`` bytes.
+
+    The function is :func:`detmetrics.functional.classification_report`.
 
     Args:
         task: ``"multiclass"``, ``"binary"`` (labels 0 and 1, both of which are reported) or ``"multilabel"``.
@@ -30,25 +96,22 @@ class ClassificationReport(PicturedReport, CountingMetric):
         labels: The labels to report, in this order; None for all. Others still count as wrong predictions.
         target_names: The names of ``labels``; None for the labels themselves.
         digits: Of the text, after the point.
-        ignore_index: Values of the target whose samples (for multilabel inputs, entries) are left out.
-        zero_division: What 0/0 is; NaN is left out of means.
+        ignore_index: Values of the target, labels or not, whose samples (for multilabel inputs, entries) are left out
+            of everything: an int, several, or None. A class among them is left out of averages too.
+        zero_division: What stands for 0/0, also in a mean over nothing. NaN is left out of means.
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
-        from_logits: Whether these scores are logits rather than probabilities.
+        from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
+            same for both.
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
-
-    Returns of ``compute()``:
-        A dict of 0-d float64 tensors: ``precision/<name>``, ``recall/<name>``, ``f1/<name>`` and ``support/<name>`` for
-        each class; ``precision_<average>``, ``recall_<average>`` and ``f1_<average>`` for micro, macro, weighted and,
-        for multilabel inputs, samples; ``support``; ``accuracy``, the share of samples that are right in all they say.
 
     Raises:
         ValueError: if an argument does not fit.
 
-    Source: scikit-learn's ``classification_report``; :meth:`table` is its text. The function is
-    :func:`detmetrics.functional.classification_report`.
+    Source: scikit-learn's ``classification_report``; :meth:`table` is its text.
 
     Example:
         >>> import torch
+        >>> from detmetrics import ClassificationReport
         >>> metric = ClassificationReport(target_names=["cat", "dog"])
         >>> metric.update(torch.tensor([0, 1, 1, 1]), torch.tensor([0, 0, 1, 1]))
         >>> metric.compute()["recall/cat"].item()
@@ -65,6 +128,10 @@ class ClassificationReport(PicturedReport, CountingMetric):
         <BLANKLINE>
     """
 
+    labels = Setting()
+    target_names = Setting()
+    digits = Setting()
+
     def __init__(
         self,
         *,
@@ -79,20 +146,22 @@ class ClassificationReport(PicturedReport, CountingMetric):
         from_logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        checks.check_choice("task", task, TASKS)
-        if num_classes is None:
-            num_classes = 2 if task == "binary" else _number_of_classes(labels, target_names)
-        of_masks = task == "multilabel"
-        counting = Counting(task if of_masks else "multiclass", num_classes, None, ignore_index, threshold, from_logits)
-        super().__init__(counting, (counting.num_classes, COUNTS), "counts", False, **kwargs)
-        self.task, self.digits = task, checks.check_digits(digits)
-        self.labels = checks.check_order("labels", labels, counting.num_classes)
-        self.target_names = checks.check_names("target_names", target_names, self.labels)
-        self.zero_division = checks.check_zero_division(zero_division)
-        if of_masks:
-            self.add_rows("samples", 3)  # tp, fp, fn over the labels
+        settings = ClassificationReportSettings.of(
+            task=task,
+            num_classes=num_classes,
+            labels=labels,
+            target_names=target_names,
+            digits=digits,
+            ignore_index=ignore_index,
+            zero_division=zero_division,
+            threshold=threshold,
+            from_logits=from_logits,
+        )
+        super().__init__(settings, **kwargs)
+        if settings.task == "multilabel":
+            self.add_rows("samples", 3)  # tp, fp, fn over the reported labels, of samples without ids
 
-    def update(self, preds: Tensor, target: Tensor, image_ids: Ids = None) -> None:
+    def update(self, preds: Tensor, target: Tensor, image_ids: Sequence[int] | Tensor | None = None) -> None:
         """Add a batch.
 
         Args:
@@ -105,105 +174,121 @@ class ClassificationReport(PicturedReport, CountingMetric):
             ValueError: if the batch does not fit; nothing is changed. On a GPU, values (labels out of range, NaN,
                 probabilities outside [0, 1]) are found later, and every ``compute()`` raises until ``reset()``.
         """
-        checks.check_map_tensors(preds, target, self.device)
-        check_values = not checks.defers_value_checks(self.device)
-        if self.task == "binary" and preds.is_floating_point():
-            low, high = self._counting.bounds
-            if check_values:
-                checks.check_scores(preds, low, high)
-            valid = (preds >= low) & (preds <= high)
-            preds = (preds >= self._counting.cut).long().where(valid, -1)
-        if self.task == "multiclass" and target.ndim == 2:
-            checks.check_one_hot(target, self._counting.num_classes, check_values)
-            valid = (target.sum(dim=1) == 1) & ((target == 0) | (target == 1)).all(dim=1)
-            target = target.long().argmax(dim=1).where(valid, -1)
         super().update(preds, target, image_ids)
 
+    def pool(self, counts: Tensor) -> None:
+        """Add the counts of a batch whose samples need not be told apart: (C, 4), of multilabel ones (N, C, 4)."""
+        if self.task == "multilabel":
+            self.append("samples", self.configuration.over_labels(counts))
+            counts = counts.sum(dim=0)
+        super().pool(counts)
+
+    def read_state(self) -> SampleCounts:
+        """What readers read; raises a ``ValueError`` if values were found to be invalid after their update."""
+        counts, samples = super().read_state(), None
+        if self.task == "multilabel":
+            samples = torch.cat([self.rows("samples"), self.configuration.over_labels(counts.by_image)])
+        return SampleCounts(**vars(counts), samples=samples)
+
     def compute(self) -> dict[str, Tensor]:
-        """The results for all samples so far; see the class."""
-        counts = self._read()  # (C, 4)
-        selected = self._selected(counts).unbind(dim=-1)  # tp, fp, fn, tn, (L,) each
-        samples = self._samples()
-        results: dict[str, Tensor] = {}
-        for column, formula in COLUMNS.items():
-            results |= self._by_name(column, self._average(formula, selected, "none"))
-        results |= self._by_name("support", (selected[0] + selected[2]).double())
-        for average in AVERAGES:
-            results |= {f"{c}_{average}": self._average(formula, selected, average) for c, formula in COLUMNS.items()}
-        if samples is not None:
-            results |= {f"{c}_samples": self._over_samples(formula, samples) for c, formula in COLUMNS.items()}
-        results["support"] = (selected[0] + selected[2]).sum().double()
-        results["accuracy"] = self._accuracy(counts, samples)
-        return results
+        """The results of all samples so far.
+
+        Returns:
+            A dict of 0-d float64 tensors: ``precision/<name>``, ``recall/<name>``, ``f1/<name>`` and ``support/<name>``
+            for each class; ``precision_<average>``, ``recall_<average>`` and ``f1_<average>`` for micro, macro,
+            weighted and, for multilabel inputs, samples; ``support``; ``accuracy``, the share of samples that are right
+            in all they say.
+
+        Raises:
+            ValueError: if an id has several targets, or if values of an earlier update were invalid.
+        """
+        return report(self.data(), self.settings)
 
     def table(self) -> str:
         """The text of scikit-learn's ``classification_report`` for the same ``labels`` and ``zero_division``."""
-        from detmetrics.report import score_table
+        results = self.compute()
+        return report_table(results, self.data(), self.settings)
 
-        values = {key: value.item() for key, value in self.compute().items()}
-        classes = {name: self._row(values, f"/{name}", f"support/{name}") for name in self.target_names}
-        averages = {f"{average} avg": self._row(values, f"_{average}", "support") for average in self._averages}
-        if self.task != "multilabel" and self._reports_all():  # then the micro averages are the accuracy
-            del averages["micro avg"]
-            averages = {"accuracy": [None, None, values["accuracy"], int(values["support"])], **averages}
-        return score_table(["precision", "recall", "f1-score", "support"], classes, averages, self.digits)
+    def plot(self, val: Any = None, ax: Any = None, *, score: str = "f1") -> tuple[Any, Any]:
+        """Draw a score of each class with its support, or over several results the averages of the score.
 
-    @property
-    def _averages(self) -> tuple[str, ...]:
-        return (*AVERAGES, "samples") if self.task == "multilabel" else AVERAGES
+        Args:
+            val: What ``compute()`` or ``forward()`` has returned, or a list of such results, one per epoch. None for
+                ``compute()`` now, on all ranks.
+            ax: A matplotlib axis to draw on. None for that of a new figure.
+            score: Which score to draw: ``"f1"``, ``"precision"`` or ``"recall"``.
 
-    def _row(self, values: dict[str, float], suffix: str, support: str) -> list[float | None]:
-        return [*(values[f"{column}{suffix}"] for column in COLUMNS), int(values[support])]
+        Returns:
+            The matplotlib figure and axis.
 
-    def _count(self, preds: Tensor, target: Tensor, per_image: bool) -> Counted:
-        return super()._count(preds, target, per_image or self.task == "multilabel")
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+            ValueError: if ``score`` is none of these, or ``val`` is no such result.
+        """
+        from detmetrics.show.plot import pictures
 
-    def _pool(self, counts: Tensor) -> None:
-        if self.task == "multilabel":  # (N, C, 4)
-            self.append("samples", self._selected(counts)[..., :3].sum(dim=1))
-            counts = counts.sum(dim=0)
-        super()._pool(counts)
-
-    def _selected(self, counts: Tensor) -> Tensor:
-        """The counts (..., C, 4) of the labels to report, (..., L, 4)."""
-        return torch.stack([counts[..., label, :] for label in self.labels], dim=-2)
-
-    def _reports_all(self) -> bool:
-        """Whether no sample has or is given a label that is not reported."""
-        with self.synced():
-            counts = self._read()[:, :3]  # tp, fp, fn
-        return all(label in self.labels or not counts[label].any() for label in range(len(counts)))
-
-    def _samples(self) -> Tensor | None:
-        """tp, fp and fn of each multilabel sample over the labels, (N, 3)."""
-        if self.task != "multilabel":
-            return None
-        with_ids = self._selected(self._images())[..., :3].sum(dim=1)
-        return torch.cat([self.rows("samples"), with_ids])
-
-    def _accuracy(self, counts: Tensor, samples: Tensor | None) -> Tensor:
-        if samples is None:
-            return scores.average(
-                scores.recall, counts.unbind(dim=-1), average="micro", zero_division=self.zero_division
-            )
-        right = (samples[:, 1] + samples[:, 2] == 0).sum()
-        return scores.divide(right, torch.full_like(right, len(samples)), self.zero_division)
-
-    def _average(self, formula: scores.Formula, counts: Sequence[Tensor], average: str) -> Tensor:
-        mask = self._counting.excluded((), self.device)
-        excluded = torch.stack([mask[label] for label in self.labels])
-        return scores.average(formula, counts, average=average, zero_division=self.zero_division, excluded=excluded)
-
-    def _over_samples(self, formula: scores.Formula, samples: Tensor) -> Tensor:
-        """The mean of the scores of samples, each of which pools its labels."""
-        counts = samples[:, None].unbind(dim=-1)  # (N, 1) each
-        return scores.average(formula, counts, average="micro", aggregate="imagewise", zero_division=self.zero_division)
-
-    def _by_name(self, column: str, values: Tensor) -> dict[str, Tensor]:
-        return {f"{column}/{name}": value for name, value in zip(self.target_names, values, strict=True)}
+        arguments.choice("score", score, tuple(COLUMNS))
+        return pictures.draw(pictures.Report(score), val, self.compute, ax)
 
 
-def _number_of_classes(labels: Sequence[int] | None, target_names: Sequence[str] | None) -> int | None:
-    if labels is not None:
-        return max(checks.check_integers("labels", labels), default=0) + 1
-    return None if target_names is None else len(target_names)
+def classification_report(
+    preds: Tensor,
+    target: Tensor,
+    image_ids: Sequence[int] | Tensor | None = None,
+    *,
+    task: str = "multiclass",
+    num_classes: int | None = None,
+    labels: Sequence[int] | None = None,
+    target_names: Sequence[str] | None = None,
+    ignore_index: int | Sequence[int] | None = None,
+    zero_division: float = float("nan"),
+    threshold: float = 0.5,
+    from_logits: bool = False,
+) -> dict[str, Tensor]:
+    """Precision, recall, F1 and support of each class of a whole data set, their averages, and accuracy.
+
+    Args:
+        preds: multiclass: labels ``(N,)`` of any dtype, or scores ``(N, C)``, whose largest counts. binary: labels, or
+            scores of a floating dtype, ``(N,)``. multilabel: the same, ``(N, C)``.
+        target: labels ``(N,)``, multiclass also one-hot ``(N, C)``; multilabel 0 and 1 ``(N, C)``.
+        image_ids: A non-negative int for each sample, ``(N,)``: repeated samples count once.
+        task: ``"multiclass"``, ``"binary"`` (labels 0 and 1, both of which are reported) or ``"multilabel"``.
+        num_classes: C; the labels are 0 to C - 1. None: as many as there are ``target_names``, or up to the last of
+            ``labels``, or 2 for binary inputs.
+        labels: The labels to report, in this order; None for all. Others still count as wrong predictions.
+        target_names: The names of ``labels``; None for the labels themselves.
+        ignore_index: Values of the target, labels or not, whose samples (for multilabel inputs, entries) are left out
+            of everything: an int, several, or None. A class among them is left out of averages too.
+        zero_division: What stands for 0/0, also in a mean over nothing. NaN is left out of means.
+        threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
+        from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
+            same for both.
+
+    Returns:
+        A dict of 0-d float64 tensors: ``precision/<name>``, ``recall/<name>``, ``f1/<name>`` and ``support/<name>`` for
+        each class; ``precision_<average>``, ``recall_<average>`` and ``f1_<average>`` for micro, macro, weighted and,
+        for multilabel inputs, samples; ``support``; ``accuracy``, the share of samples that are right in all they say.
+
+    Raises:
+        ValueError: if an argument or an input does not fit.
+
+    Example:
+        >>> import torch
+        >>> from detmetrics.functional import classification_report
+        >>> report = classification_report(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), num_classes=2)
+        >>> report["recall/0"].item(), report["support/0"].item()
+        (0.5, 2.0)
+    """
+    metric = ClassificationReport(
+        task=task,
+        num_classes=num_classes,
+        labels=labels,
+        target_names=target_names,
+        ignore_index=ignore_index,
+        zero_division=zero_division,
+        threshold=threshold,
+        from_logits=from_logits,
+        sync_on_compute=False,
+    )
+    result: dict[str, Tensor] = evaluate(metric, preds, target, image_ids)
+    return result

@@ -1,1 +1,1 @@
-"""Detection metrics: one state of rows and overlaps, read in many ways."""
+"""Detection metrics: ``update()`` goes through inputs.py and settle.py into rows, ``compute()`` through readers."""

@@ -2,61 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from detmetrics import checks, plot
-from detmetrics.detection.matches import count_targets
-from detmetrics.detection.mean_ap import RECALL_POINTS
-from detmetrics.detection.operating_point import OneThresholdMetric
-from detmetrics.detection.outcome import Outcome, decide, kept_detections, match_voc
-from detmetrics.detection.table import Table
-from detmetrics.ops import curves, scores
-from detmetrics.ops.curves import ScoreCounts
-from detmetrics.ops.ragged import descending_key, lexsort
-from detmetrics.plot.drawing import shorten
+from detmetrics import arguments
+from detmetrics.count.outcomes import Outcome, decide, kept_detections
+from detmetrics.detection.classes import by_class, class_labels
+from detmetrics.detection.metric import DetectionMetric
+from detmetrics.detection.operating_point import outcomes_from
+from detmetrics.detection.settings import RECALL_POINTS, CurvesSettings
+from detmetrics.match.coco import count_targets
+from detmetrics.match.evaluation_data import EvaluationData
+from detmetrics.match.voc import match_voc
+from detmetrics.overlap.mask_words import MASK_BUDGET
+from detmetrics.ragged import descending_key, lexsort
+from detmetrics.reduce import areas, curves, formulas
+from detmetrics.reduce.averages import defined_mean
+from detmetrics.reduce.curves import ScoreCounts, ScoreCurves
+from detmetrics.settings import Setting
 
 VOC_POINTS = [i * 0.1 for i in range(11)]  # numpy.arange(0, 1.1, .1), to the last bit
 
 
-class ScoreCurves(NamedTuple):
-    """Curves of C classes, then of all pooled: curve i is ``offsets[i]`` to ``offsets[i + 1]`` of the flat ones."""
-
-    classes: Tensor  # (C,) int64, the labels
-    offsets: Tensor  # (C + 2,) int64
-    scores: Tensor  # (P,) float64, descending within a curve: every score that a counted detection has
-    precision: Tensor  # (P,) float64, of the detections that score at least as much
-    recall: Tensor  # (P,) float64
-    f_beta: Tensor  # (P,) float64
-    best_f_beta: Tensor  # (C + 1,) float64
-    best_score_threshold: Tensor  # (C + 1,) float64, the highest score that has the best F
-    best_macro_f_beta: Tensor  # 0-d float64, the mean over classes with targets, at one threshold for all
-    best_macro_score_threshold: Tensor  # 0-d float64
-    average_precision: Tensor  # (C + 1,) float64, of the raw curve: precision times gain in recall, summed
-    average_precision_coco: Tensor  # (C + 1,) float64, COCO's mean over 101 recall points
-    average_precision_voc11: Tensor  # (C + 1,) float64, VOC's until 2009: its own matches, 11 recall points
-    average_precision_voc: Tensor  # (C + 1,) float64, VOC's since 2010: its own matches, the area under the envelope
-    beta: Tensor  # 0-d float64
-
-    def scalars(self) -> dict[str, Tensor]:
-        """What to log: the best pooled F and its threshold, the best macro F and its threshold.
-
-        Returns:
-            A dict of 0-d float64 tensors: ``best_f1``, ``best_score_threshold``, ``best_macro_f1`` and
-            ``best_macro_score_threshold``; with another beta than 1 ``f_beta`` in place of ``f1``.
-        """
-        name = "f1" if self.beta == 1 else "f_beta"
-        return {
-            f"best_{name}": self.best_f_beta[-1],
-            "best_score_threshold": self.best_score_threshold[-1],
-            f"best_macro_{name}": self.best_macro_f_beta,
-            "best_macro_score_threshold": self.best_macro_score_threshold,
-        }
-
-
-class DetectionCurves(OneThresholdMetric):
+class DetectionCurves(DetectionMetric):
     """Precision, recall and F-beta against the score, for each class and for all classes pooled.
 
     Detections are matched greedily by score, as in COCO, and equal scores are one step: a curve says what
@@ -64,26 +35,35 @@ class DetectionCurves(OneThresholdMetric):
     VOC's average precision has matches of its own: a detection looks only at the target it overlaps most, which must be
     by more than ``iou_threshold``; ``ignore`` is its ``difficult``, and a target that is taken makes a false positive.
 
-    The other arguments and the state are those of :class:`detmetrics.detection.operating_point.OneThresholdMetric`. The
-    function is :func:`detmetrics.functional.detection_curves`.
+    The state is that of :class:`detmetrics.MeanAveragePrecision`. The function is
+    :func:`detmetrics.functional.detection_curves`.
 
     Args:
-        beta: How much recall weighs in the F-score; above 0.
-        kwargs: ``iou_threshold``, ``max_detections``, ``area_range``, ``zero_division``, ``num_classes``,
-            ``class_names``, ``class_agnostic``, ``pairs``, ``box_format``, ``iou_type``, and the keyword arguments of
-            ``torchmetrics.Metric``.
-
-    Returns of ``compute()``:
-        :class:`ScoreCurves`, float64 in [0, 1] but for scores, ``classes`` and ``offsets``. Undefined are recall and
-        average precision without targets, a best F with neither targets nor detections, and a best threshold
-        without detections; ``zero_division`` stands for them, but for a threshold always NaN.
+        beta: How much recall weighs in the F-score, above 0; 1 gives F1.
+        iou_threshold: The overlap that a match needs, in [0, 1].
+        max_detections: How many detections per class and image take part, the best first; None for all.
+        area_range: ``"all"``, ``"small"``, ``"medium"``, ``"large"`` as in COCO, or inclusive bounds in square pixels.
+            Targets outside and unmatched detections outside are ignored.
+        zero_division: What stands for 0/0: NaN, which is left out of every mean, or a number, which takes part in it.
+        num_classes: Declares the classes 0 to ``num_classes`` - 1.
+        class_names: The declared classes: a list, or a dict from label to name. Other labels raise. None: the observed
+            labels are the classes.
+        class_agnostic: Whether to treat all labels as one class, as pycocotools with ``useCats=0``.
+        pairs: Which overlaps the state keeps: ``"same"``, those within a class, or ``"all"``, to share it with metrics
+            that ask about pairs of other classes, such as the confusion matrix. None: what this metric needs.
+        box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
+        iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
+            overlaps of masks and of their boundaries.
+        mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
+        kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Raises:
-        ValueError: if an argument does not fit, or predictions came without scores.
+        ValueError: if an argument does not fit.
 
     Source: pycocotools ``COCOeval``; VOC development kit, ``VOCevaldet.m``; scikit-learn ``average_precision_score``.
 
     Example:
+        >>> import torch
         >>> boxes = torch.tensor([[0.0, 0.0, 8.0, 8.0], [20.0, 0.0, 28.0, 8.0]])
         >>> preds = [dict(boxes=boxes, scores=torch.tensor([0.75, 0.5]), labels=torch.tensor([0, 0]))]
         >>> metric = DetectionCurves()
@@ -97,50 +77,55 @@ class DetectionCurves(OneThresholdMetric):
 
     higher_is_better = None
 
-    def __init__(self, *, beta: float = 1.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.beta = checks.check_number("beta", beta, above=0.0)
+    beta = Setting()
+    iou_threshold = Setting()
+    max_detections = Setting()
+    area_range = Setting()
+
+    def __init__(
+        self,
+        *,
+        beta: float = 1.0,
+        iou_threshold: float = 0.5,
+        max_detections: int | None = None,
+        area_range: str | tuple[float, float] = "all",
+        zero_division: float = float("nan"),
+        num_classes: int | None = None,
+        class_names: Sequence[str] | Mapping[int, str] | None = None,
+        class_agnostic: bool = False,
+        pairs: str | None = None,
+        box_format: str = "xyxy",
+        iou_type: str = "bbox",
+        mask_budget: int = MASK_BUDGET,
+        **kwargs: Any,
+    ) -> None:
+        settings = CurvesSettings(
+            beta=beta,
+            iou_threshold=iou_threshold,
+            max_detections=max_detections,
+            area_range=area_range,
+            zero_division=zero_division,
+            num_classes=num_classes,
+            class_names=class_names,  # type: ignore[arg-type]
+            class_agnostic=class_agnostic,
+        )
+        super().__init__(
+            settings, iou_type=iou_type, pairs=pairs, box_format=box_format, mask_budget=mask_budget, **kwargs
+        )
 
     def compute(self) -> ScoreCurves:
-        """The curves of all images so far; see the class."""
-        table = self._read()
-        kept = kept_detections(table, -torch.inf, self.max_detections)
-        per_class = count_targets(table, self.classes, [self.area_bounds])[0]
-        num_targets = torch.cat([per_class, per_class.sum(dim=0, keepdim=True)])  # (C + 1,)
+        """The curves of all images so far.
 
-        group, values, hit = self._ranking(table, self._outcome_from(table, -torch.inf))
-        counts = curves.count_by_score(group, values, hit, len(num_targets))
-        fn = num_targets.index_select(0, counts.group) - counts.tp
-        f_beta = scores.f_beta(counts.tp, counts.fp, fn, beta=self.beta)
-        best, threshold = curves.best_step(f_beta, counts)
-        best = torch.where((num_targets > 0) & best.isnan(), 0.0, best)  # targets, and not one detection
-        best_macro, macro_threshold = _best_macro(f_beta, counts, num_targets)
-        coco = curves.hit_curve(group, hit, num_targets)
+        Returns:
+            :class:`detmetrics.reduce.curves.ScoreCurves`, float64 in [0, 1] but for scores, ``classes`` and
+            ``offsets``. Undefined are recall and average precision without targets, a best F with neither targets nor
+            detections, and a best threshold without detections; ``zero_division`` stands for them, but for a
+            threshold always NaN.
 
-        voc_matches = match_voc(table, self.iou_threshold, self.area_bounds)
-        group, _, hit = self._ranking(table, decide(table, voc_matches, kept, self.area_bounds))
-        voc = curves.hit_curve(group, hit, num_targets)
-        points, voc_points = (
-            torch.tensor(listed, dtype=torch.float64, device=self.device) for listed in (RECALL_POINTS, VOC_POINTS)
-        )
-        undefined = self.zero_division
-        return ScoreCurves(
-            classes=self.classes,
-            offsets=counts.offsets,
-            scores=counts.scores,
-            precision=scores.precision(counts.tp, counts.fp, fn),
-            recall=scores.recall(counts.tp, counts.fp, fn).nan_to_num(undefined),
-            f_beta=f_beta,
-            best_f_beta=best.nan_to_num(undefined),
-            best_score_threshold=threshold,
-            best_macro_f_beta=best_macro.nan_to_num(undefined),
-            best_macro_score_threshold=macro_threshold,
-            average_precision=curves.area_under_steps(counts, num_targets).nan_to_num(undefined),
-            average_precision_coco=curves.interpolated_average(coco, num_targets, points).nan_to_num(undefined),
-            average_precision_voc11=curves.interpolated_average(voc, num_targets, voc_points).nan_to_num(undefined),
-            average_precision_voc=curves.area_under_envelope(voc, num_targets).nan_to_num(undefined),
-            beta=torch.tensor(self.beta, dtype=torch.float64, device=self.device),
-        )
+        Raises:
+            ValueError: if predictions came without scores.
+        """
+        return score_curves(self.data(), self.settings)
 
     def scalars(self) -> dict[str, Tensor]:
         """``compute().scalars()``, for ``self.log_dict``."""
@@ -152,10 +137,10 @@ class DetectionCurves(OneThresholdMetric):
         """Draw the curves of a result, or over several results the average precision or the best F-score.
 
         Args:
-            val: What ``compute()`` has returned, or a list of such results, one an epoch. None for ``compute()`` now,
+            val: What ``compute()`` has returned, or a list of such results, one per epoch. None for ``compute()`` now,
                 on all ranks.
             ax: A matplotlib axis to draw on.
-            kind: ``"precision_recall"``: a line a class and one for all. ``"score"``: precision, recall and F-score
+            kind: ``"precision_recall"``: a line per class and one for all. ``"score"``: precision, recall and F-score
                 against the score threshold, with the best point. Over several results: the average precision (the area
                 below the lines) of each class, or the best F-score and its threshold.
             name: The class that ``kind="score"`` is about; None for all classes pooled.
@@ -175,52 +160,82 @@ class DetectionCurves(OneThresholdMetric):
             >>> ax.get_xlabel()
             'Score threshold (confidence)'
         """
-        checks.check_choice("kind", kind, ("precision_recall", "score"))
+        from detmetrics.show.plot import pictures
+
+        arguments.choice("kind", kind, ("precision_recall", "score"))
         if name is not None and kind != "score":
             raise ValueError(f"name: expected None with kind={kind!r}, which draws every class, got {name!r}")
-        return self._show(val, ax, kind=kind, name=name)
-
-    def _draw(self, val: Any, ax: Any, *, kind: str, name: str | None) -> tuple[Any, Any]:  # type: ignore[override]
-        result = _checked_curves(self.compute() if val is None else val)
-        names = self._called(result.classes)
-        if kind == "score":
-            return plot.score_curves(result, name, names, ax)
-        return plot.precision_recall(result, names, ax)
-
-    def _followed(self, result: Any, *, kind: str, name: str | None) -> Any:  # type: ignore[override]
-        result = _checked_curves(result)
-        names = self._called(result.classes)
-        if kind == "precision_recall":
-            pooled = plot.POOLED if plot.POOLED not in names else f"{plot.POOLED} (pooled)"
-            return dict(zip([*names, pooled], result.average_precision, strict=True))
-        if name is None:
-            return result.scalars()
-        checks.check_choice("name", name, names)
-        i = names.index(name)
-        best_f = next(iter(result.scalars()))
-        return {best_f: result.best_f_beta[i], "best_score_threshold": result.best_score_threshold[i]}
-
-    def _plot_label(self, *, kind: str, name: str | None) -> str:  # type: ignore[override]
-        if kind == "precision_recall":
-            return "Average precision"
-        return "Best F-score and threshold" + (f", {shorten(name)}" if name else "")
-
-    def _ranking(self, table: Table, outcome: Outcome) -> tuple[Tensor, Tensor, Tensor]:
-        """Class, score and whether it hits, of the counted detections: by class and score, then all pooled; (2 K,)."""
-        hit = torch.zeros_like(table.labels, dtype=torch.bool).index_fill_(0, outcome.detection, True)
-        counted = hit.index_fill(0, outcome.wrong, True).nonzero().squeeze(1)  # (K,) in canonical order
-        by_score = descending_key(table.scores.index_select(0, counted))
-        group = self._class_index(table.labels.index_select(0, counted))
-        by_class = lexsort(group, by_score)
-        order = counted.index_select(0, torch.cat([by_class, lexsort(by_score)]))  # (2 K,)
-        group = torch.cat([group.index_select(0, by_class), torch.full_like(group, len(self.classes))])
-        return group, table.scores.index_select(0, order), hit.index_select(0, order)
+        return pictures.draw(pictures.Curves(kind, name, self.class_titles), val, self.compute, ax)
 
 
-def _checked_curves(result: Any) -> ScoreCurves:
-    if not isinstance(result, ScoreCurves):
-        raise ValueError(f"val: expected ScoreCurves, as compute() returns them, got {type(result).__name__}")
-    return result
+def score_curves(data: EvaluationData, settings: CurvesSettings) -> ScoreCurves:
+    """The curves of evaluation data; see the ``compute()`` of :class:`DetectionCurves`.
+
+    Args:
+        data: What was read from a state.
+        settings: The IoU threshold, area range, limit, classes and beta.
+    """
+    labels = class_labels(data, settings)
+    outcome, data = outcomes_from(data, settings, -torch.inf), by_class(data, settings)
+    per_class = count_targets(data, labels, [settings.area_bounds])[0]
+    num_targets = torch.cat([per_class, per_class.sum(dim=0, keepdim=True)])  # (C + 1,)
+    group, values, hit = _ranking(data, outcome, labels)
+    counts = curves.count_by_score(group, values, hit, len(num_targets))
+    fn = num_targets.index_select(0, counts.group) - counts.tp
+    f_beta = formulas.f_beta(counts.tp, counts.fp, fn, beta=settings.beta)
+    best, threshold = curves.best_step(f_beta, counts)
+    best = torch.where((num_targets > 0) & best.isnan(), 0.0, best)  # targets, and not one detection
+    best_macro, macro_threshold = _best_macro(f_beta, counts, num_targets)
+    raw = areas.area_under_steps(counts, num_targets)
+    coco, voc11, voc = _interpolated(data, settings, labels, areas.hit_curve(group, hit, num_targets), num_targets)
+    undefined = settings.zero_division
+    return ScoreCurves(
+        classes=labels,
+        offsets=counts.offsets,
+        scores=counts.scores,
+        precision=formulas.precision(counts.tp, counts.fp, fn),
+        recall=formulas.recall(counts.tp, counts.fp, fn).nan_to_num(undefined),
+        f_beta=f_beta,
+        best_f_beta=best.nan_to_num(undefined),
+        best_score_threshold=threshold,
+        best_macro_f_beta=best_macro.nan_to_num(undefined),
+        best_macro_score_threshold=macro_threshold,
+        average_precision=raw.nan_to_num(undefined),
+        average_precision_coco=coco.nan_to_num(undefined),
+        average_precision_voc11=voc11.nan_to_num(undefined),
+        average_precision_voc=voc.nan_to_num(undefined),
+        beta=torch.tensor(settings.beta, dtype=torch.float64, device=labels.device),
+    )
+
+
+def _interpolated(
+    data: EvaluationData, settings: CurvesSettings, labels: Tensor, coco: areas.HitCurve, num_targets: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Average precision (C + 1,) each as COCO defines it, as VOC did until 2009, and as VOC does since 2010."""
+    kept = kept_detections(data, -torch.inf, settings.max_detections)
+    matches = match_voc(data, settings.iou_threshold, settings.area_bounds)
+    group, _, hit = _ranking(data, decide(data, matches, kept, settings.area_bounds), labels)
+    voc = areas.hit_curve(group, hit, num_targets)
+    points, voc_points = (
+        torch.tensor(listed, dtype=torch.float64, device=labels.device) for listed in (RECALL_POINTS, VOC_POINTS)
+    )
+    return (
+        areas.interpolated_average(coco, num_targets, points),
+        areas.interpolated_average(voc, num_targets, voc_points),
+        areas.area_under_envelope(voc, num_targets),
+    )
+
+
+def _ranking(data: EvaluationData, outcome: Outcome, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Class, score and whether it hits, of the counted detections: by class and score, then all pooled; (2 K,)."""
+    hit = torch.zeros_like(data.labels, dtype=torch.bool).index_fill_(0, outcome.detection, True)
+    counted = hit.index_fill(0, outcome.wrong, True).nonzero().squeeze(1)  # (K,) in canonical order
+    by_score = descending_key(data.scores.index_select(0, counted))
+    group = torch.searchsorted(labels, data.labels.index_select(0, counted))
+    by_label = lexsort(group, by_score)
+    order = counted.index_select(0, torch.cat([by_label, lexsort(by_score)]))  # (2 K,)
+    group = torch.cat([group.index_select(0, by_label), torch.full_like(group, len(labels))])
+    return group, data.scores.index_select(0, order), hit.index_select(0, order)
 
 
 def _best_macro(f_beta: Tensor, counts: ScoreCounts, num_targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -231,4 +246,4 @@ def _best_macro(f_beta: Tensor, counts: ScoreCounts, num_targets: Tensor) -> tup
     columns = (column.index_select(0, rows) for column in counts[1:])
     threshold = curves.best_shared_score(f_beta.index_select(0, rows), ScoreCounts(counts.offsets, *columns))
     at_best = curves.values_at(threshold, f_beta, counts)
-    return scores.defined_mean(at_best.masked_fill(~has_targets, torch.nan)), threshold
+    return defined_mean(at_best.masked_fill(~has_targets, torch.nan)), threshold

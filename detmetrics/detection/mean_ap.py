@@ -9,19 +9,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics import checks, plot
-from detmetrics.detection.base import DEFAULT_FLOOR, DetectionMetric
-from detmetrics.detection.matches import count_targets, rank, within
-from detmetrics.detection.table import Table
-from detmetrics.ops.curves import final_recall, interpolate
-from detmetrics.ops.masks import MASK_BUDGET
-from detmetrics.ops.scores import defined_mean
-
-IOU_THRESHOLDS = [0.5 + i * ((0.95 - 0.5) / 9) for i in range(10)]  # numpy.linspace(.5, .95, 10), to the last bit
-RECALL_POINTS = [i * 0.01 for i in range(101)]  # numpy.linspace(0, 1, 101), likewise
-MAX_DETECTIONS = [1, 10, 100]
-AREA_RANGES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
-ALL_AREAS = (0.0, 1e10)
+from detmetrics import arguments
+from detmetrics.detection.classes import by_class, class_labels
+from detmetrics.detection.metric import DetectionMetric
+from detmetrics.detection.settings import ALL_AREAS, MeanAveragePrecisionSettings
+from detmetrics.match.coco import count_targets, match_all, within
+from detmetrics.match.evaluation_data import EvaluationData
+from detmetrics.overlap.mask_words import MASK_BUDGET
+from detmetrics.reduce.averages import defined_mean
+from detmetrics.reduce.interpolation import final_recall, interpolate
+from detmetrics.reduce.ranking import rank
+from detmetrics.settings import Setting
 
 
 class Arrays(NamedTuple):
@@ -38,46 +36,43 @@ class MeanAveragePrecision(DetectionMetric):
     The arguments and result keys are torchmetrics', so that changing the import is all it takes. What is undefined (a
     class without targets, say) is NaN and left out of every mean, where pycocotools and torchmetrics say -1.
 
-    The state holds 24 bytes a detection and a target, 16 an overlap above the floor and 48 an image. After
-    ``compute()`` what was read from it stays beside it, about as large, until the state is read anew or goes.
+    The state holds 24 bytes per detection and per target, 16 per overlap above the floor and 48 per image. After
+    ``compute()`` what was read from it stays beside it, about as large, until the state changes.
 
-    It answers for any thresholds, area ranges and limits: set the attributes anew and call ``compute()`` again, also on
-    a loaded state.
+    It answers for any thresholds, area ranges and limits: assign the attributes and call ``compute()`` once more, also
+    on a loaded state. The function is :func:`detmetrics.functional.mean_average_precision`.
 
     Args:
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
-        iou_type: ``"bbox"``, ``"segm"`` for masks, ``"boundary"`` for masks and their boundaries, or several of them,
-            whose results are then called ``bbox_map``, ``segm_map`` and so on.
+        iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
+            overlaps of masks and of their boundaries; or several of them, whose results are then called ``bbox_map``,
+            ``segm_map`` and so on.
         iou_thresholds: Numbers in [0, 1]; None for .5, .55, ..., .95.
         rec_thresholds: Recall points in [0, 1]; None for 0, .01, ..., 1.
-        max_detection_thresholds: Limits on the detections of a class in an image, any number of them; None for 1, 10,
+        max_detection_thresholds: Limits on the detections per class and image, any number of them; None for 1, 10,
             100. The precision and all results by area are at the largest.
-        class_metrics: Add results for each class.
-        extended_summary: Add the arrays ``precision`` (T, R, C, A, M), ``recall`` (T, C, A, M) and ``scores``
-            (T, R, C, A, M), with pycocotools' axes: IoU thresholds, recall points, classes, area ranges, limits.
+        class_metrics: Whether to add results for each class.
+        extended_summary: Whether to add the arrays ``precision`` (T, R, C, A, M), ``recall`` (T, C, A, M) and
+            ``scores`` (T, R, C, A, M), with pycocotools' axes: IoU thresholds, recall points, classes, area ranges,
+            limits.
         average: ``"macro"``. What torchmetrics calls ``"micro"`` is ``class_agnostic=True``.
-        backend: Taken so that torchmetrics' calls run, and warned about: there is one implementation.
-        area_ranges: A dict of name to inclusive bounds in square pixels; None for COCO's small, medium, large. All
-            areas are always there.
+        backend: Accepted so that torchmetrics' calls run, with a warning: there is one implementation.
+        area_ranges: Inclusive bounds in square pixels by name; None for COCO's small, medium, large. All areas are
+            always there.
+        num_classes: Declares the classes 0 to ``num_classes`` - 1.
         class_names: The declared classes: a list, or a dict from label to name. Other labels raise. None: the observed
             labels are the classes.
-        class_agnostic: Treat all labels as one class, as pycocotools with ``useCats=0``.
-        zero_division: What stands for undefined values, in the arrays too; a number takes part in the means.
+        class_agnostic: Whether to treat all labels as one class, as pycocotools with ``useCats=0``.
+        zero_division: What stands for 0/0: NaN, which is left out of every mean, or a number, which takes part in it.
         pairs: Which overlaps the state keeps: ``"same"``, those within a class, or ``"all"``, to share it with metrics
             that ask about pairs of other classes, such as the confusion matrix. None: what this metric needs.
         mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
-    Returns of ``compute()``:
-        A dict of 0-d float64 tensors: ``map``, ``map_50`` and ``map_75`` if these are among the thresholds,
-        ``map_<area>``, ``mar_<limit>``, ``mar_<area>``. With ``class_metrics``: ``map/<name>`` and
-        ``mar_<limit>/<name>`` if classes are declared, else ``map_per_class`` (C,), ``mar_<limit>_per_class`` (C,) and
-        ``classes`` (C,) int64.
-
     Raises:
         ValueError: if an argument does not fit.
 
-    Source: pycocotools ``COCOeval``. The function is :func:`detmetrics.functional.mean_average_precision`.
+    Source: pycocotools ``COCOeval``.
 
     Example:
         >>> import torch
@@ -92,6 +87,13 @@ class MeanAveragePrecision(DetectionMetric):
 
     takes_several_iou_types = True
 
+    iou_thresholds = Setting()
+    rec_thresholds = Setting()
+    max_detection_thresholds = Setting()
+    area_ranges = Setting()
+    class_metrics = Setting()
+    extended_summary = Setting()
+
     def __init__(
         self,
         box_format: str = "xyxy",
@@ -105,6 +107,7 @@ class MeanAveragePrecision(DetectionMetric):
         backend: str | None = None,
         *,
         area_ranges: Mapping[str, tuple[float, float]] | None = None,
+        num_classes: int | None = None,
         class_names: Sequence[str] | Mapping[int, str] | None = None,
         class_agnostic: bool = False,
         zero_division: float = float("nan"),
@@ -114,37 +117,42 @@ class MeanAveragePrecision(DetectionMetric):
     ) -> None:
         if average == "micro":
             raise ValueError("average: expected 'macro', got 'micro'; for one class of all labels: class_agnostic=True")
-        checks.check_choice("average", average, ("macro",))
-        checks.check_bool("class_metrics", class_metrics)
-        checks.check_bool("extended_summary", extended_summary)
+        arguments.choice("average", average, ("macro",))
         if backend is not None:
             warnings.warn(f"backend={backend!r} has no effect: detmetrics has one implementation", stacklevel=2)
-        thresholds = checks.check_fractions(
-            "iou_thresholds", IOU_THRESHOLDS if iou_thresholds is None else iou_thresholds
+        with_defaults = {
+            "iou_thresholds": iou_thresholds,
+            "rec_thresholds": rec_thresholds,
+            "max_detection_thresholds": max_detection_thresholds,
+            "area_ranges": area_ranges,
+        }
+        settings = MeanAveragePrecisionSettings(
+            **{name: value for name, value in with_defaults.items() if value is not None},  # type: ignore[arg-type]
+            class_metrics=class_metrics,
+            extended_summary=extended_summary,
+            num_classes=num_classes,
+            class_names=class_names,  # type: ignore[arg-type]
+            class_agnostic=class_agnostic,
+            zero_division=zero_division,
         )
-        floor = min(DEFAULT_FLOOR, *thresholds)
         super().__init__(
-            floor, pairs, box_format, iou_type, class_names, class_agnostic, mask_budget=mask_budget, **kwargs
+            settings, iou_type=iou_type, pairs=pairs, box_format=box_format, mask_budget=mask_budget, **kwargs
         )
-        self.iou_thresholds = thresholds
-        self.rec_thresholds = checks.check_fractions(
-            "rec_thresholds", RECALL_POINTS if rec_thresholds is None else rec_thresholds
-        )
-        self.max_detection_thresholds = checks.check_limits(
-            "max_detection_thresholds", MAX_DETECTIONS if max_detection_thresholds is None else max_detection_thresholds
-        )
-        self.area_ranges = checks.check_area_ranges("area_ranges", AREA_RANGES if area_ranges is None else area_ranges)
-        self.class_metrics = class_metrics
-        self.extended_summary = extended_summary
-        self.zero_division = float(zero_division)
 
     def compute(self) -> dict[str, Tensor]:
-        """The results for all images so far; see the class."""
+        """The results for all images so far.
+
+        Returns:
+            A dict of 0-d float64 tensors: ``map``, ``map_50`` and ``map_75`` if these are among the thresholds,
+            ``map_<area>``, ``mar_<limit>``, ``mar_<area>``. With ``class_metrics``: ``map/<name>`` and
+            ``mar_<limit>/<name>`` if classes are declared, else ``map_per_class`` (C,), ``mar_<limit>_per_class`` (C,)
+            and ``classes`` (C,) int64.
+        """
         if len(self.iou_types) == 1:
-            return self._results(self._read())
+            return summarize(self.data(), self.settings)
         results: dict[str, Tensor] = {}
         for iou_type in self.iou_types:
-            own = self._results(self._read(iou_type=iou_type))
+            own = summarize(self.data(iou_type), self.settings)
             results |= {key if key == "classes" else f"{iou_type}_{key}": value for key, value in own.items()}
         return results
 
@@ -154,7 +162,7 @@ class MeanAveragePrecision(DetectionMetric):
         """Draw one of four pictures of a result, or over several results the numbers that are in it.
 
         Args:
-            val: What ``compute()`` has returned, or a list of such results, one an epoch. None for ``compute()`` now,
+            val: What ``compute()`` has returned, or a list of such results, one per epoch. None for ``compute()`` now,
                 on all ranks, with whatever the picture needs.
             ax: A matplotlib axis to draw on.
             kind: ``"summary"``: the headline numbers. ``"classes"``: the average precision of each class, with the
@@ -177,142 +185,115 @@ class MeanAveragePrecision(DetectionMetric):
             >>> len(ax.get_lines())
             10
         """
-        checks.check_choice("kind", kind, ("summary", "classes", "sizes", "precision_recall"))
+        from detmetrics.show.plot import pictures
+
+        arguments.choice("kind", kind, ("summary", "classes", "sizes", "precision_recall"))
         iou_type = self.iou_types[0] if iou_type is None else iou_type
-        checks.check_choice("iou_type", iou_type, self.iou_types)
-        return self._show(val, ax, kind=kind, iou_type=iou_type)
-
-    def _draw(self, val: Any, ax: Any, *, kind: str, iou_type: str) -> tuple[Any, Any]:  # type: ignore[override]
-        results = self._of_type(self._compute_for(kind) if val is None else val, iou_type)
-        if kind == "summary":
-            return plot.summary_bars(results, ax)
-        if kind == "sizes":
-            return plot.size_bars(results, ax)
-        if kind == "classes":
-            support = self._targets_by_class(ALL_AREAS, iou_type) if val is None else None
-            return plot.class_bars(self._by_class(results), support, self._plot_label(kind=kind, iou_type=iou_type), ax)
-        return plot.iou_fan(_extended(results), self.iou_thresholds, self.rec_thresholds, ax)
-
-    def _followed(self, result: Any, *, kind: str, iou_type: str) -> Any:  # type: ignore[override]
-        results = self._of_type(result, iou_type)
-        if kind == "summary":
-            return plot.headline(results)
-        if kind == "sizes":
-            return {f"{s} {area}": v for s, values in plot.by_size(results).items() for area, v in values.items()}
-        if kind == "classes":
-            return self._by_class(results)
-        averages = defined_mean(plot.mean_over_classes(_extended(results)), dim=1)  # (T,)
-        return {f"IoU {t:.2f}": average for t, average in zip(self.iou_thresholds, averages, strict=True)}
-
-    def _plot_label(self, *, kind: str, iou_type: str) -> str:  # type: ignore[override]
-        if kind in ("summary", "sizes"):
-            return "Average precision, average recall"
-        low, high = min(self.iou_thresholds), max(self.iou_thresholds)
-        over = "" if kind == "precision_recall" else f", IoU {low:.2f}" + (f" to {high:.2f}" if high > low else "")
-        return f"Average precision{over}"
+        arguments.choice("iou_type", iou_type, self.iou_types)
+        picture = pictures.MeanAveragePrecision(
+            kind,
+            self.iou_thresholds,
+            self.rec_thresholds,
+            f"{iou_type}_" if len(self.iou_types) > 1 else "",
+            self.class_titles,
+            lambda: self.targets_by_class(ALL_AREAS, iou_type),
+        )
+        return pictures.draw(picture, val, lambda: self._compute_for(kind), ax)
 
     def _compute_for(self, kind: str) -> dict[str, Tensor]:
         """The results with what a picture needs, asked for or not."""
-        before = self.class_metrics, self.extended_summary
-        needed = before[0] or kind == "classes", before[1] or kind == "precision_recall"
-        if needed == before:
+        settings = self.settings
+        needed = {"classes": "class_metrics", "precision_recall": "extended_summary"}.get(kind)
+        if needed is None or getattr(settings, needed):
             return self.compute()
         try:
-            self.class_metrics, self.extended_summary = needed
+            self.settings = settings.replace(**{needed: True})
             return self.compute()
         finally:
-            self.class_metrics, self.extended_summary = before
-
-    def _of_type(self, results: Any, iou_type: str) -> dict[str, Any]:
-        """The results of one of the types, without its prefix."""
-        if not isinstance(results, Mapping):
-            raise ValueError(f"val: expected a dict, as compute() returns it, got {type(results).__name__}")
-        prefix = f"{iou_type}_" if len(self.iou_types) > 1 else ""
-        chosen = {key.removeprefix(prefix): value for key, value in results.items() if key.startswith(prefix)}
-        return chosen | ({"classes": results["classes"]} if "classes" in results else {})
-
-    def _by_class(self, results: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The average precision of each class by its name."""
-        if "map_per_class" in results:
-            return dict(zip(self._called(results["classes"]), results["map_per_class"], strict=True))
-        by_class = {key.removeprefix("map/"): value for key, value in results.items() if key.startswith("map/")}
-        if not by_class:
-            raise ValueError(f"val: expected results for each class (class_metrics=True), got the keys {list(results)}")
-        return by_class
-
-    def _results(self, table: Table) -> dict[str, Tensor]:
-        arrays = self._accumulate(table)
-        precision, recall = arrays.precision[..., -1], arrays.recall  # (T, R, C, A), (T, C, A, M)
-        largest = self.max_detection_thresholds[-1]
-
-        results = {"map": self._mean(precision[..., 0])}
-        for percent in (50, 75):
-            if percent / 100 in self.iou_thresholds:
-                at = self.iou_thresholds.index(percent / 100)
-                results[f"map_{percent}"] = self._mean(precision[at, ..., 0])
-        for a, name in enumerate(self.area_ranges, start=1):
-            results[f"map_{name}"] = self._mean(precision[..., a])
-        for m, limit in enumerate(self.max_detection_thresholds):
-            results[f"mar_{limit}"] = self._mean(recall[..., 0, m])
-        for a, name in enumerate(self.area_ranges, start=1):
-            results[f"mar_{name}"] = self._mean(recall[..., a, -1])
-
-        if self.class_metrics:
-            map_per_class = self._mean_per_class(precision[..., 0].flatten(0, 1))
-            mar_per_class = self._mean_per_class(recall[..., 0, -1])
-            if self.class_names is None or self.class_agnostic:
-                results["map_per_class"] = map_per_class
-                results[f"mar_{largest}_per_class"] = mar_per_class
-                results["classes"] = self.classes
-            else:
-                names = self.class_names.values()
-                results |= {f"map/{name}": value for name, value in zip(names, map_per_class, strict=True)}
-                results |= {f"mar_{largest}/{name}": value for name, value in zip(names, mar_per_class, strict=True)}
-        if self.extended_summary:
-            results |= arrays._asdict()
-        return results
-
-    def _mean(self, values: Tensor) -> Tensor:
-        return defined_mean(values.flatten(), zero_division=self.zero_division)
-
-    def _mean_per_class(self, values: Tensor) -> Tensor:
-        return defined_mean(values, dim=0, zero_division=self.zero_division)
-
-    def _accumulate(self, table: Table) -> Arrays:
-        """Fill pycocotools' arrays, with precision and scores at the largest limit alone unless all are asked for."""
-        areas = [ALL_AREAS, *self.area_ranges.values()]
-        matches = self._match(table, self.iou_thresholds, areas)
-        ranked = rank(table, self.classes, matches)
-        num_targets = count_targets(table, self.classes, areas)  # (A, C)
-        points = torch.tensor(self.rec_thresholds, dtype=torch.float64, device=self.device)
-        in_area = [within(table.areas, area_range).index_select(0, ranked.order) for area_range in areas]  # (N,) each
-
-        num_thresholds = len(self.iou_thresholds)
-        settings = [range(a * num_thresholds, (a + 1) * num_thresholds) for a in range(len(areas))]
-
-        precision, scores, recall = [], [], []
-        for limit in self.max_detection_thresholds:
-            limited = ranked.limited(limit)
-            in_play = [inside & (ranked.rank < limit) for inside in in_area]
-            matched = [limited.matched(*per_area) for per_area in zip(settings, in_play, strict=True)]
-            recall.append(torch.stack([final_recall(*m) for m in zip(matched, num_targets, strict=True)]))  # (A, T, C)
-            if self.extended_summary or limit == self.max_detection_thresholds[-1]:
-                curves = [
-                    interpolate(ranked.ranking, *per_area, points)
-                    for per_area in zip(matched, in_play, num_targets, strict=True)
-                ]
-                precision.append(torch.stack([c.precision for c in curves]))  # (A, T, C, R)
-                scores.append(torch.stack([c.scores for c in curves]))
-        undefined = self.zero_division
-        return Arrays(
-            torch.stack(precision).permute(2, 4, 3, 1, 0).nan_to_num(undefined),
-            torch.stack(recall).permute(2, 3, 1, 0).nan_to_num(undefined),
-            torch.stack(scores).permute(2, 4, 3, 1, 0).nan_to_num(undefined),
-        )
+            self.settings = settings
 
 
-def _extended(results: Mapping[str, Tensor]) -> Tensor:
-    """Pycocotools' array of precision (T, R, C, A, M)."""
-    if "precision" not in results:
-        raise ValueError(f"val: expected the arrays (extended_summary=True), got the keys {list(results)}")
-    return results["precision"]
+def average_precision(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> Arrays:
+    """Pycocotools' arrays: precision and scores at the largest limit alone, unless ``extended_summary`` asks for all.
+
+    Args:
+        data: What was read from a state.
+        settings: Thresholds, area ranges, limits, classes.
+    """
+    labels = class_labels(data, settings)
+    data = by_class(data, settings)
+    areas = (ALL_AREAS, *settings.area_ranges.values())
+    matches = match_all(data, settings.iou_thresholds, areas, settings.max_detection_thresholds[-1])
+    ranked = rank(data, labels, matches)
+    num_targets = count_targets(data, labels, areas)  # (A, C)
+    points = torch.tensor(settings.rec_thresholds, dtype=torch.float64, device=labels.device)
+    in_area = [within(data.areas, area_range).index_select(0, ranked.order) for area_range in areas]  # (N,) each
+    num_thresholds = len(settings.iou_thresholds)
+    bits = [range(a * num_thresholds, (a + 1) * num_thresholds) for a in range(len(areas))]
+
+    precision, scores, recall = [], [], []
+    for limit in settings.max_detection_thresholds:
+        limited = ranked.limited(limit)
+        countable = [inside & (ranked.rank < limit) for inside in in_area]
+        matched = [limited.matched(*per_area) for per_area in zip(bits, countable, strict=True)]
+        recall.append(torch.stack([final_recall(*m) for m in zip(matched, num_targets, strict=True)]))  # (A, T, C)
+        if settings.extended_summary or limit == settings.max_detection_thresholds[-1]:
+            curves = [
+                interpolate(ranked.ranking, *per_area, points)
+                for per_area in zip(matched, countable, num_targets, strict=True)
+            ]
+            precision.append(torch.stack([c.precision for c in curves]))  # (A, T, C, R)
+            scores.append(torch.stack([c.scores for c in curves]))
+    undefined = settings.zero_division
+    return Arrays(
+        torch.stack(precision).permute(2, 4, 3, 1, 0).nan_to_num(undefined),
+        torch.stack(recall).permute(2, 3, 1, 0).nan_to_num(undefined),
+        torch.stack(scores).permute(2, 4, 3, 1, 0).nan_to_num(undefined),
+    )
+
+
+def summarize(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> dict[str, Tensor]:
+    """The headline numbers, those of each class and the arrays, as the settings ask; see ``compute()`` of the class.
+
+    Args:
+        data: What was read from a state.
+        settings: Thresholds, area ranges, limits, classes, and what to add.
+    """
+    arrays = average_precision(data, settings)
+    results = _headlines(arrays, settings)
+    if settings.class_metrics:
+        results |= _per_class(arrays, class_labels(data, settings), settings)
+    if settings.extended_summary:
+        results |= arrays._asdict()
+    return results
+
+
+def _headlines(arrays: Arrays, settings: MeanAveragePrecisionSettings) -> dict[str, Tensor]:
+    def mean(values: Tensor) -> Tensor:
+        return defined_mean(values.flatten(), zero_division=settings.zero_division)
+
+    precision, recall = arrays.precision[..., -1], arrays.recall  # (T, R, C, A), (T, C, A, M)
+    areas = list(enumerate(settings.area_ranges, start=1))
+    results = {"map": mean(precision[..., 0])}
+    for percent in (50, 75):
+        if percent / 100 in settings.iou_thresholds:
+            at = settings.iou_thresholds.index(percent / 100)
+            results[f"map_{percent}"] = mean(precision[at, ..., 0])
+    results |= {f"map_{name}": mean(precision[..., a]) for a, name in areas}
+    limits = enumerate(settings.max_detection_thresholds)
+    results |= {f"mar_{limit}": mean(recall[..., 0, m]) for m, limit in limits}
+    return results | {f"mar_{name}": mean(recall[..., a, -1]) for a, name in areas}
+
+
+def _per_class(arrays: Arrays, labels: Tensor, settings: MeanAveragePrecisionSettings) -> dict[str, Tensor]:
+    precision, recall = arrays.precision[..., 0, -1].flatten(0, 1), arrays.recall[..., 0, -1]  # (T * R, C), (T, C)
+    means = [defined_mean(values, dim=0, zero_division=settings.zero_division) for values in (precision, recall)]
+    keys = ("map", f"mar_{settings.max_detection_thresholds[-1]}")
+    if settings.declared is None or settings.class_agnostic:
+        return {f"{key}_per_class": values for key, values in zip(keys, means, strict=True)} | {"classes": labels}
+    names = settings.declared.values()
+    return {
+        f"{key}/{name}": value
+        for key, values in zip(keys, means, strict=True)
+        for name, value in zip(names, values, strict=True)
+    }

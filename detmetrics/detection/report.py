@@ -2,40 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from detmetrics import checks
-from detmetrics.detection.operating_point import OperatingPointMetric
-from detmetrics.detection.outcome import Counts, kept_detections, match_across_classes
-from detmetrics.detection.table import Table, keep_overlaps
-from detmetrics.ops import scores
-from detmetrics.pictured import PicturedReport
+from detmetrics import arguments
+from detmetrics.count.outcomes import Counts, kept_detections
+from detmetrics.detection.classes import class_labels, class_titles
+from detmetrics.detection.metric import DetectionMetric
+from detmetrics.detection.operating_point import class_counts, images_of
+from detmetrics.detection.settings import ReportSettings
+from detmetrics.match.across_classes import match_across_classes
+from detmetrics.match.evaluation_data import EvaluationData
+from detmetrics.overlap.mask_words import MASK_BUDGET
+from detmetrics.reduce import formulas
+from detmetrics.reduce.averages import average
+from detmetrics.settings import Setting
 
-FORMULAS = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f_beta}
+FORMULAS = {"precision": formulas.precision, "recall": formulas.recall, "f1": formulas.f_beta}
 AVERAGES = ("micro", "macro", "weighted")
 
 
-class DetectionReport(PicturedReport, OperatingPointMetric):
+class DetectionReport(DetectionMetric):
     """Precision, recall, F1 and support (the number of targets) of each class, and their averages.
 
-    The other arguments and the state are those of :class:`detmetrics.detection.operating_point.OperatingPointMetric`.
-    The function is :func:`detmetrics.functional.detection_report`.
+    The state is that of :class:`detmetrics.MeanAveragePrecision`, for ``matched_only`` with ``pairs="all"``. The
+    function is :func:`detmetrics.functional.detection_report`.
 
     Args:
-        matched_only: Report instead how well the boxes that match are classified: after the score cut detections are
-            matched whatever their class, and the report is that of a classifier over the matched pairs, of label of the
-            target and label of the detection. Unmatched boxes are not in it.
-        kwargs: ``iou_threshold``, ``score_threshold``, ``max_detections``, ``area_range``, ``zero_division``,
-            ``num_classes``, ``class_names``, ``class_agnostic``, ``pairs``, ``box_format``, ``iou_type``, and the
-            keyword arguments of ``torchmetrics.Metric``.
-
-    Returns of ``compute()``:
-        A flat dict of 0-d float64 tensors: ``precision/<name>``, ``recall/<name>``, ``f1/<name>``, ``support/<name>``
-        for each class, ``precision_micro`` and so on for micro, macro and weighted, and ``support``. Without declared
-        classes the names are the labels that occur. 0/0 is NaN and left out of the averages, or ``zero_division``.
+        matched_only: Whether to report instead how well the boxes that match are classified: after the score cut
+            detections are matched whatever their class, and the report is that of a classifier over the matched pairs,
+            of label of the target and label of the detection. Unmatched boxes are not in it.
+        iou_threshold: The overlap that a match needs, in [0, 1].
+        score_threshold: The smallest score that is kept; rounded to the dtype of the scores first, so that a float32 .9
+            is kept at .9. Images whose predictions have no scores keep all of them.
+        max_detections: How many detections per class and image take part, the best first; None for all.
+        area_range: ``"all"``, ``"small"``, ``"medium"``, ``"large"`` as in COCO, or inclusive bounds in square pixels.
+            Targets outside and unmatched detections outside are ignored.
+        zero_division: What stands for 0/0: NaN, which is left out of every mean, or a number, which takes part in it.
+        num_classes: Declares the classes 0 to ``num_classes`` - 1.
+        class_names: The declared classes: a list, or a dict from label to name. Other labels raise. None: the observed
+            labels are the classes.
+        class_agnostic: Whether to treat all labels as one class, as pycocotools with ``useCats=0``.
+        pairs: Which overlaps the state keeps: ``"same"``, those within a class, or ``"all"``, to share it with metrics
+            that ask about pairs of other classes, such as the confusion matrix. None: what this metric needs.
+        box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
+        iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
+            overlaps of masks and of their boundaries.
+        mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
+        kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Raises:
         ValueError: if an argument does not fit.
@@ -43,6 +60,7 @@ class DetectionReport(PicturedReport, OperatingPointMetric):
     Source: scikit-learn ``classification_report``.
 
     Example:
+        >>> import torch
         >>> boxes = torch.tensor([[0.0, 0.0, 8.0, 8.0], [20.0, 0.0, 28.0, 8.0]])
         >>> preds = [dict(boxes=boxes, scores=torch.tensor([0.9, 0.6]), labels=torch.tensor([0, 0]))]
         >>> metric = DetectionReport(class_names=["cat", "dog"])
@@ -61,35 +79,61 @@ class DetectionReport(PicturedReport, OperatingPointMetric):
         <BLANKLINE>
     """
 
-    def __init__(self, *, matched_only: bool = False, **kwargs: Any) -> None:
-        checks.check_bool("matched_only", matched_only)
-        super().__init__(**({"pairs": "all"} if matched_only else {}) | kwargs)
-        if matched_only and (self.class_agnostic or self.pairs != "all"):
-            raise ValueError(
-                "matched_only: expected class_agnostic=False and pairs='all', got "
-                f"class_agnostic={self.class_agnostic}, pairs={self.pairs!r}"
-            )
-        self.matched_only = matched_only
+    needs_scores = False
+
+    matched_only = Setting()
+    iou_threshold = Setting()
+    score_threshold = Setting()
+    max_detections = Setting()
+    area_range = Setting()
+
+    def __init__(
+        self,
+        *,
+        matched_only: bool = False,
+        iou_threshold: float = 0.5,
+        score_threshold: float = 0.5,
+        max_detections: int | None = None,
+        area_range: str | tuple[float, float] = "all",
+        zero_division: float = float("nan"),
+        num_classes: int | None = None,
+        class_names: Sequence[str] | Mapping[int, str] | None = None,
+        class_agnostic: bool = False,
+        pairs: str | None = None,
+        box_format: str = "xyxy",
+        iou_type: str = "bbox",
+        mask_budget: int = MASK_BUDGET,
+        **kwargs: Any,
+    ) -> None:
+        settings = ReportSettings(
+            matched_only=matched_only,
+            iou_threshold=iou_threshold,
+            score_threshold=score_threshold,
+            max_detections=max_detections,
+            area_range=area_range,
+            zero_division=zero_division,
+            num_classes=num_classes,
+            class_names=class_names,  # type: ignore[arg-type]
+            class_agnostic=class_agnostic,
+        )
+        super().__init__(
+            settings, iou_type=iou_type, pairs=pairs, box_format=box_format, mask_budget=mask_budget, **kwargs
+        )
+
+    def _pairs_for(self, settings: ReportSettings) -> str:  # type: ignore[override]
+        return "all" if settings.matched_only else super()._pairs_for(settings)
 
     def compute(self) -> dict[str, Tensor]:
-        """The scores of all images so far; see the class."""
-        if self.matched_only:
-            counts = self._count_pairs(self._read(across_classes=True))
-        else:
-            table = self._read()
-            counts = self._count_classes(table, self._outcome(table))
-        tp, _, fn = counts
-        support = (tp + fn).double()
-        results: dict[str, Tensor] = {}
-        for name, formula in FORMULAS.items():
-            values = scores.average(formula, counts, average="none", zero_division=self.zero_division)
-            results |= {f"{name}/{key}": value for key, value in zip(self._names(), values, strict=True)}
-        results |= {f"support/{key}": value for key, value in zip(self._names(), support, strict=True)}
-        for name, formula in FORMULAS.items():
-            for average in AVERAGES:
-                value = scores.average(formula, counts, average=average, zero_division=self.zero_division)
-                results[f"{name}_{average}"] = value
-        return results | {"support": support.sum()}
+        """The scores of all images so far.
+
+        Returns:
+            A flat dict of 0-d float64 tensors: ``precision/<name>``, ``recall/<name>``, ``f1/<name>``,
+            ``support/<name>`` for each class, ``precision_micro`` and so on for micro, macro and weighted, and
+            ``support``. Without declared classes the names are the labels that occur. 0/0 is NaN and left out of the
+            averages, or ``zero_division``.
+        """
+        self.classes, counts = reported_counts(self.data(), self.settings)
+        return _results(self.classes, counts, self.settings)
 
     def table(self, digits: int = 2) -> str:
         """The report as text, in scikit-learn's layout.
@@ -97,34 +141,88 @@ class DetectionReport(PicturedReport, OperatingPointMetric):
         Args:
             digits: Decimals of the scores.
         """
-        from detmetrics.report import score_table
+        from detmetrics.show.tables import score_table
 
         values = {key: value.item() for key, value in self.compute().items()}
-        classes = {name: _row(values, f"/{name}", f"support/{name}") for name in self._names()}
-        averages = {f"{average} avg": _row(values, f"_{average}", "support") for average in AVERAGES}
+        titles = [key.removeprefix("support/") for key in values if key.startswith("support/")]
+        classes = {name: _row(values, f"/{name}", f"support/{name}") for name in titles}
+        averages = {f"{kind} avg": _row(values, f"_{kind}", "support") for kind in AVERAGES}
         if self.matched_only:  # a pair has one true and one predicted class: micro averages are the accuracy
             *_, accuracy, support = averages.pop("micro avg")
             averages = {"accuracy": [None, None, accuracy, support], **averages}
         return score_table(["precision", "recall", "f1-score", "support"], classes, averages, digits)
 
-    def _names(self) -> list[str]:
-        if self.class_names is None or self.class_agnostic:
-            return [str(label) for label in self.classes.tolist()]
-        return list(self.class_names.values())
+    per_image = images_of
 
-    def _count_pairs(self, table: Table) -> Counts:
-        """Counts of each class over the matched pairs; without a declaration the classes are the labels in them."""
-        kept = kept_detections(table, self.score_threshold, self.max_detections)
-        chosen = keep_overlaps(table, kept.index_select(0, table.overlap_detection))
-        matches = match_across_classes(chosen, self.iou_threshold, self.area_bounds)
-        hit = matches.hits[0] != 0
-        predicted, true = table.labels[matches.detection[hit]], table.target_labels[matches.target[hit]]
-        if self.class_names is None:
-            self.classes = torch.cat([predicted, true]).unique()
-        totals = (torch.bincount(self._class_index(x), minlength=len(self.classes)) for x in (true, predicted))
-        support, num_predicted = totals
-        tp = torch.bincount(self._class_index(true[true == predicted]), minlength=len(self.classes))
-        return tp, num_predicted - tp, support - tp
+    def plot(self, val: Any = None, ax: Any = None, *, score: str = "f1") -> tuple[Any, Any]:
+        """Draw a score of each class with its support, or over several results the averages of the score.
+
+        Args:
+            val: What ``compute()`` has returned, or a list of such results, one per epoch. None for ``compute()`` now,
+                on all ranks.
+            ax: A matplotlib axis to draw on.
+            score: ``"f1"``, ``"precision"`` or ``"recall"``.
+
+        Returns:
+            The matplotlib figure and axis.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+            ValueError: if ``score`` is none of these, or ``val`` is no such result.
+        """
+        from detmetrics.show.plot import pictures
+
+        arguments.choice("score", score, tuple(FORMULAS))
+        return pictures.draw(pictures.Report(score), val, self.compute, ax)
+
+
+def report(data: EvaluationData, settings: ReportSettings) -> dict[str, Tensor]:
+    """The scores of evaluation data; see the ``compute()`` of :class:`DetectionReport`.
+
+    Args:
+        data: What was read from a state.
+        settings: The operating point and the classes.
+    """
+    return _results(*reported_counts(data, settings), settings)
+
+
+def _results(labels: Tensor, counts: Counts, settings: ReportSettings) -> dict[str, Tensor]:
+    titles = [str(label) for label in labels.tolist()] if settings.class_agnostic else class_titles(labels, settings)
+    tp, _, fn = counts
+    support = (tp + fn).double()
+    results: dict[str, Tensor] = {}
+    for name, formula in FORMULAS.items():
+        values = average(formula, counts, average="none", zero_division=settings.zero_division)
+        results |= {f"{name}/{key}": value for key, value in zip(titles, values, strict=True)}
+    results |= {f"support/{key}": value for key, value in zip(titles, support, strict=True)}
+    for name, formula in FORMULAS.items():
+        for kind in AVERAGES:
+            value = average(formula, counts, average=kind, zero_division=settings.zero_division)
+            results[f"{name}_{kind}"] = value
+    return results | {"support": support.sum()}
+
+
+def reported_counts(data: EvaluationData, settings: ReportSettings) -> tuple[Tensor, Counts]:
+    """The labels (C,) of the report, and true positives, false positives and false negatives of each."""
+    if settings.matched_only:
+        return _count_pairs(data, settings)
+    return class_labels(data, settings), class_counts(data, settings)
+
+
+def _count_pairs(data: EvaluationData, settings: ReportSettings) -> tuple[Tensor, Counts]:
+    """Counts of each class over the matched pairs; without a declaration the classes are the labels in them."""
+    kept = kept_detections(data, settings.score_threshold, settings.max_detections)
+    chosen = data.with_overlaps(kept.index_select(0, data.overlap_detection))
+    matches = match_across_classes(chosen, settings.iou_threshold, settings.area_bounds)
+    hit = matches.hits[0] != 0
+    predicted, true = data.labels[matches.detection[hit]], data.target_labels[matches.target[hit]]
+    declared = settings.declared is not None
+    labels = class_labels(data, settings) if declared else torch.cat([predicted, true]).unique()
+    support, num_predicted, tp = (
+        torch.bincount(torch.searchsorted(labels, found), minlength=len(labels))
+        for found in (true, predicted, true[true == predicted])
+    )
+    return labels, (tp, num_predicted - tp, support - tp)
 
 
 def _row(values: dict[str, float], suffix: str, support: str) -> list[float | None]:

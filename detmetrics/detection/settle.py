@@ -1,4 +1,4 @@
-"""From waiting batches to rows: sorting them and finding their overlaps."""
+"""From pending batches to rows: sorting them and finding their overlaps."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics.detection.instances import AREA, CROWD, FLAGS, LABEL, NO_KEY, SCORE, Instances, find_invalid
-from detmetrics.detection.table import NOTE_INVALID, Rows
-from detmetrics.metric import FIRST_ARRIVAL
-from detmetrics.ops.overlaps import Overlaps, find_overlaps
-from detmetrics.ops.ragged import (
+from detmetrics.detection.inputs import AREA, FLAGS, LABEL, NO_KEY, SCORE, Batch, find_invalid
+from detmetrics.detection.rows import NOTE_INVALID, Rows
+from detmetrics.match.evaluation_data import CROWD
+from detmetrics.overlap.similarity import Overlaps, Request, Similarity
+from detmetrics.ragged import (
     descending_key,
     exclusive_cumsum,
     hash_runs,
@@ -20,61 +20,77 @@ from detmetrics.ops.ragged import (
     owners,
     run_starts,
 )
+from detmetrics.state.rows import FIRST_ARRIVAL
 
 
 def settle(
-    batch: Instances, num_before: int, pairs: str, floor: float, values_checked: bool, overlaps: Overlaps | None = None
+    batch: Batch,
+    num_before: int,
+    similarity: Similarity,
+    request: Request,
+    values_checked: bool,
+    overlaps: Overlaps | None,
 ) -> Rows:
     """Find the overlaps of a batch and keep what metrics can ask about.
 
     Args:
         batch: Any number of images.
         num_before: The number of images that came before, for the arrival keys of images without an id.
-        pairs: ``"same"`` keeps overlaps within a class, ``"all"`` also those between classes.
-        floor: The smallest overlap that is kept.
+        similarity: What finds the overlaps.
+        request: Which of them are kept.
         values_checked: False if the values have yet to be checked; an image that fails is reduced to a note.
-        overlaps: Those of the batch as it is, if they are not those of its boxes.
+        overlaps: Those of the batch as it is, if they were found already.
 
     Returns:
         The rows of the batch.
     """
     notes = batch.images[:, 3]
     if not values_checked:
-        batch, overlaps, failed = _without_invalid(batch, overlaps)
+        batch, overlaps, failed = _without_invalid(batch, similarity, overlaps)
         notes = notes | failed << NOTE_INVALID
-    keys, num_detections, num_targets, _ = batch.images.unbind(1)
-    arrival = FIRST_ARRIVAL + num_before + torch.arange(len(keys), device=keys.device)
-    keys = torch.where(keys == NO_KEY, arrival, keys)
-
-    sides = _sort(batch, pairs)
+    sides = _sort(batch, request.pairs)
+    overlaps = _find(sides, similarity, request.floor) if overlaps is None else _follow(overlaps, sides)
     detections, targets = sides.detections, sides.targets
-    overlaps = _box_overlaps(sides, floor) if overlaps is None else _follow(overlaps, sides)
-    target_image = owners(num_targets, len(targets))
-    overlap_image = target_image.index_select(0, overlaps.target)
-    detection_in_image = overlaps.detection - exclusive_cumsum(num_detections).index_select(0, overlap_image)
-    target_in_image = overlaps.target - exclusive_cumsum(num_targets).index_select(0, overlap_image)
-    num_overlaps = torch.bincount(overlap_image, minlength=len(keys))
-    hashes = hash_runs(targets, target_image, len(keys))
+    pairs, overlap_image = _pairs_in_images(batch, overlaps)
     return Rows(
-        torch.stack([keys, num_detections, num_targets, num_overlaps, hashes, notes], dim=1),
+        _image_rows(batch.images, targets, overlap_image, num_before, notes),
         torch.stack([detections[:, SCORE], detections[:, AREA], detections[:, LABEL]], dim=1),
         targets[:, AREA:].contiguous(),
-        torch.stack([detection_in_image << 32 | target_in_image, overlaps.iou.view(torch.int64)], dim=1),
+        torch.stack([pairs, overlaps.iou.view(torch.int64)], dim=1),
     )
+
+
+def _pairs_in_images(batch: Batch, overlaps: Overlaps) -> tuple[Tensor, Tensor]:
+    """Each overlap as detection << 32 | target, both counted within the image, and the image. ``(E,)`` int64 each."""
+    _, num_detections, num_targets, _ = batch.images.unbind(1)
+    image = owners(num_targets, len(batch.targets)).index_select(0, overlaps.target)
+    detection = overlaps.detection - exclusive_cumsum(num_detections).index_select(0, image)
+    target = overlaps.target - exclusive_cumsum(num_targets).index_select(0, image)
+    return detection << 32 | target, image
+
+
+def _image_rows(images: Tensor, targets: Tensor, overlap_image: Tensor, num_before: int, notes: Tensor) -> Tensor:
+    """The rows of images ``(B, 6)``; those without an id get the keys of their arrival."""
+    keys, num_detections, num_targets, _ = images.unbind(1)
+    arrival = FIRST_ARRIVAL + num_before + torch.arange(len(keys), device=keys.device)
+    keys = torch.where(keys == NO_KEY, arrival, keys)
+    num_overlaps = torch.bincount(overlap_image, minlength=len(keys))
+    hashes = hash_runs(targets, owners(num_targets, len(targets)), len(keys))
+    return torch.stack([keys, num_detections, num_targets, num_overlaps, hashes, notes], dim=1)
 
 
 class _Sides(NamedTuple):
     """A batch in the order of :class:`Rows`."""
 
-    detections: Tensor  # (N, DETECTION_COLUMNS)
-    targets: Tensor  # (M, TARGET_COLUMNS)
-    detection_order: Tensor  # (N,) int64, where each was in the batch
-    target_order: Tensor  # (M,) int64, likewise
+    detections: Tensor  # (N, G + 3)
+    targets: Tensor  # (M, G + 3)
+    detection_order: Tensor  # (N,) int64, where each detection was in the batch
+    target_order: Tensor  # (M,) int64, where each target was
     first: Tensor  # (M,) int64, the first candidate of each target
     num_candidates: Tensor  # (M,) int64
 
 
-def _sort(batch: Instances, pairs: str) -> _Sides:
+def _sort(batch: Batch, pairs: str) -> _Sides:
     num_detections, num_targets = len(batch.detections), len(batch.targets)
     counts = batch.images[:, 1:3]
     image = torch.cat([owners(counts[:, 0], num_detections), owners(counts[:, 1], num_targets)])
@@ -105,10 +121,10 @@ def _sort(batch: Instances, pairs: str) -> _Sides:
     )
 
 
-def _box_overlaps(sides: _Sides, floor: float) -> Overlaps:
-    boxes, target_boxes = (rows.view(torch.float64)[:, :4] for rows in (sides.detections, sides.targets))
+def _find(sides: _Sides, similarity: Similarity, floor: float) -> Overlaps:
+    detections, targets = (rows.view(torch.float64)[:, :AREA] for rows in (sides.detections, sides.targets))
     iscrowd = sides.targets[:, FLAGS] & CROWD != 0
-    return find_overlaps(boxes, target_boxes, iscrowd, sides.first, sides.num_candidates, floor)
+    return similarity.find(detections, targets, iscrowd, sides.first, sides.num_candidates, floor)
 
 
 def _follow(overlaps: Overlaps, sides: _Sides) -> Overlaps:
@@ -119,14 +135,16 @@ def _follow(overlaps: Overlaps, sides: _Sides) -> Overlaps:
     return Overlaps(*(part.index_select(0, order) for part in (detection, target, overlaps.iou)))
 
 
-def _without_invalid(batch: Instances, overlaps: Overlaps | None) -> tuple[Instances, Overlaps | None, Tensor]:
+def _without_invalid(
+    batch: Batch, similarity: Similarity, overlaps: Overlaps | None
+) -> tuple[Batch, Overlaps | None, Tensor]:
     """The batch without the rows of images that fail a check, and the number of the first such check, from 1, or 0."""
     images = batch.images
     image_of = {
         "preds": owners(images[:, 1], len(batch.detections)),
         "target": owners(images[:, 2], len(batch.targets)),
     }
-    checks = find_invalid(batch)
+    checks = find_invalid(batch, similarity)
     bad_key = (images[:, 0] < 0) & (images[:, 0] != NO_KEY)
     passed = len(checks) + 2
     failed = torch.where(bad_key, len(checks) + 1, torch.full_like(images[:, 0], passed))
@@ -141,5 +159,5 @@ def _without_invalid(batch: Instances, overlaps: Overlaps | None) -> tuple[Insta
         detection = (detection_valid.cumsum(0) - 1).index_select(0, overlaps.detection)
         target = (target_valid.cumsum(0) - 1).index_select(0, overlaps.target)
         overlaps = Overlaps(detection[left], target[left], overlaps.iou[left])
-    batch = Instances(kept, batch.detections[detection_valid], batch.targets[target_valid])
+    batch = Batch(kept, batch.detections[detection_valid], batch.targets[target_valid])
     return batch, overlaps, torch.where(valid, 0, failed)

@@ -8,42 +8,62 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics import checks
-from detmetrics.counting import COUNTS, Counted, Counting, CountingMetric
-from detmetrics.ops.scores import divide
-from detmetrics.pictured import PicturedMatrix
+from detmetrics.reduce.formulas import divide
+from detmetrics.segmentation.counting import ImageCounts
+from detmetrics.segmentation.metric import CountingMetric, evaluate
+from detmetrics.segmentation.settings import NORMALIZATIONS, ConfusionMatrixSettings
+from detmetrics.settings import Setting
 
-NORMALIZATIONS: dict[str | None, tuple[int, ...]] = {None: (), "true": (-1,), "pred": (-2,), "all": (-2, -1)}
+
+def confusion_matrix(counts: ImageCounts, settings: ConfusionMatrixSettings) -> Tensor:
+    """The confusion matrix of counts, ``(C, C)``; of masks ``(2, 2)`` or ``(C, 2, 2)``; normalised if asked."""
+    if settings.task == "multiclass":
+        matrix = counts.total[:-1]  # without the row of ignored pixels
+    else:
+        matrix = _of_masks(counts.total if settings.task == "multilabel" else counts.total[0])
+    if settings.normalize is None:
+        return matrix.clone()
+    sums = matrix.sum(dim=NORMALIZATIONS[settings.normalize], keepdim=True)
+    return divide(matrix, sums, settings.zero_division)
 
 
-class SegmentationConfusionMatrix(PicturedMatrix, CountingMetric):
+def _of_masks(counts: Tensor) -> Tensor:
+    """tp, fp, fn, tn (..., 4) as [[tn, fp], [fn, tp]] (..., 2, 2)."""
+    tp, fp, fn, tn = counts.unbind(dim=-1)
+    return torch.stack([torch.stack([tn, fp], dim=-1), torch.stack([fn, tp], dim=-1)], dim=-2)
+
+
+class SegmentationConfusionMatrix(CountingMetric):
     """How many pixels of each class were predicted as each class.
 
     The state is one int64 matrix ``(C + 1, C)`` (the last row has the predictions on ignored pixels), and for images
-    with ids a row of ``8 + 8 C (C + 1)`` bytes each. For binary and multilabel inputs it is that of the scores.
+    with ids a row of ``16 + 8 C (C + 1)`` bytes each. For binary and multilabel inputs it is that of the scores.
+
+    The function is :func:`detmetrics.functional.segmentation_confusion_matrix`.
 
     Args:
-        task: ``"multiclass"``, ``"binary"`` or ``"multilabel"``.
+        task: ``"multiclass"`` (label maps), ``"binary"`` (one mask, whose foreground is reported) or ``"multilabel"``
+            (C masks).
         num_classes: C. None for binary inputs, or if ``class_names`` has them.
-        class_names: The names of the C classes: a list, or a dict from label to name.
-        normalize: ``"true"`` (each row sums to 1), ``"pred"`` (each column does), ``"all"``, or None for counts.
-        ignore_index: Values of the target, labels or not, whose pixels are left out: an int, several, or None.
-        zero_division: What stands in a row, column or matrix without pixels when it is normalised.
+        class_names: The names of the C classes, in the results: a list, or a dict from label to name.
+        normalize: ``"true"`` (each row sums to 1), ``"pred"`` (each column does), ``"all"`` (the matrix does), or None
+            for counts.
+        ignore_index: Values of the target, labels or not, whose pixels are left out of everything: an int, several, or
+            None. A class among them is left out of averages too.
+        zero_division: What stands for 0/0, also in a mean over nothing. NaN is left out of means.
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
-        from_logits: Whether these scores are logits rather than probabilities.
+        from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
+            same for both.
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
-
-    Returns of ``compute()``:
-        int64, or float64 if normalised. Multiclass: ``(C, C)``, rows are targets and columns predictions. Binary:
-        ``(2, 2)``, that is [[tn, fp], [fn, tp]]. Multilabel: such a matrix for each class, ``(C, 2, 2)``.
 
     Raises:
         ValueError: if an argument does not fit.
 
-    Source: scikit-learn's ``confusion_matrix`` and ``multilabel_confusion_matrix``. The function is
-    :func:`detmetrics.functional.segmentation_confusion_matrix`.
+    Source: scikit-learn's ``confusion_matrix`` and ``multilabel_confusion_matrix``.
 
     Example:
+        >>> import torch
+        >>> from detmetrics import SegmentationConfusionMatrix
         >>> metric = SegmentationConfusionMatrix(num_classes=2, ignore_index=255)
         >>> metric.update(torch.tensor([[0, 1, 1, 1]]), torch.tensor([[0, 0, 1, 255]]))
         >>> metric.compute().tolist()
@@ -52,6 +72,9 @@ class SegmentationConfusionMatrix(PicturedMatrix, CountingMetric):
 
     higher_is_better = None
     plot_upper_bound = None
+
+    class_names = Setting()
+    normalize = Setting()
 
     def __init__(
         self,
@@ -66,43 +89,116 @@ class SegmentationConfusionMatrix(PicturedMatrix, CountingMetric):
         from_logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        counting = Counting(task, num_classes, class_names, ignore_index, threshold, from_logits)
-        checks.check_choice("normalize", normalize, tuple(NORMALIZATIONS))
-        num_classes = counting.num_classes
-        if task == "multiclass":
-            super().__init__(counting, (num_classes + 1, num_classes), "confusion", False, **kwargs)
-        else:
-            super().__init__(counting, (num_classes, COUNTS), "counts", False, **kwargs)
-        self.task, self.normalize, self._named = task, normalize, class_names is not None
-        self.zero_division = checks.check_zero_division(zero_division)
+        settings = ConfusionMatrixSettings.of(
+            task=task,
+            num_classes=num_classes,
+            class_names=class_names,
+            normalize=normalize,
+            ignore_index=ignore_index,
+            zero_division=zero_division,
+            threshold=threshold,
+            from_logits=from_logits,
+        )
+        super().__init__(settings, **kwargs)
 
     def compute(self) -> Tensor:
-        """The matrix of all images so far; see the class."""
-        counts = self._read()
-        if self.task == "multiclass":
-            matrix = counts[:-1]
-        else:
-            matrix = _of_masks(counts) if self.task == "multilabel" else _of_masks(counts[0])
-        if self.normalize is None:
-            return matrix.clone()
-        return divide(matrix, matrix.sum(dim=NORMALIZATIONS[self.normalize], keepdim=True), self.zero_division)
+        """The matrix of all images so far.
 
-    def _drawn_classes(self) -> list[str]:
-        names = self._counting.names
-        if self.task != "binary":
-            return names
-        return [f"not {names[0]}", names[0]] if self._named else ["background", "foreground"]
+        Returns:
+            int64, or float64 if normalised. Multiclass: ``(C, C)``, rows are targets and columns predictions. Binary:
+            ``(2, 2)``, that is [[tn, fp], [fn, tp]]. Multilabel: such a matrix for each class, ``(C, 2, 2)``.
 
-    def _count(self, preds: Tensor, target: Tensor, per_image: bool) -> Counted:
-        if self.task == "multiclass":
-            return self._counting.confusion(preds, target, per_image=per_image)
-        return super()._count(preds, target, per_image)
+        Raises:
+            ValueError: if an id has several targets, or if values of an earlier update were invalid.
+        """
+        return confusion_matrix(self.data(), self.settings)
 
-    def _of_target(self, counts: Tensor) -> Tensor:
-        return counts.sum(dim=-1) if self.task == "multiclass" else super()._of_target(counts)
+    def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:
+        """Draw the matrix; over several results the share on its diagonal.
+
+        Args:
+            val: What ``compute()`` or ``forward()`` has returned, or a list of such results, one per epoch. None for
+                ``compute()`` now, on all ranks.
+            ax: A matplotlib axis to draw on. None for that of a new figure.
+
+        Returns:
+            The matplotlib figure and axis.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+            ValueError: if ``val`` has nothing that can be drawn.
+        """
+        from detmetrics.show.plot import pictures
+
+        return pictures.draw(pictures.Matrix(_class_titles(self.settings)), val, self.compute, ax)
 
 
-def _of_masks(counts: Tensor) -> Tensor:
-    """tp, fp, fn, tn (..., 4) as [[tn, fp], [fn, tp]] (..., 2, 2)."""
-    tp, fp, fn, tn = counts.unbind(dim=-1)
-    return torch.stack([torch.stack([tn, fp], dim=-1), torch.stack([fn, tp], dim=-1)], dim=-2)
+def _class_titles(settings: ConfusionMatrixSettings) -> list[str]:
+    """What the classes are called in pictures; of a binary mask there are two."""
+    names = settings.names
+    if settings.task != "binary":
+        return names
+    return ["background", "foreground"] if settings.class_names is None else [f"not {names[0]}", names[0]]
+
+
+def segmentation_confusion_matrix(
+    preds: Tensor,
+    target: Tensor,
+    image_ids: Sequence[int] | Tensor | None = None,
+    *,
+    task: str = "multiclass",
+    num_classes: int | None = None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
+    normalize: str | None = None,
+    ignore_index: int | Sequence[int] | None = None,
+    zero_division: float = float("nan"),
+    threshold: float = 0.5,
+    from_logits: bool = False,
+) -> Tensor:
+    """How many pixels of each class were predicted as each class, in a whole data set.
+
+    Args:
+        preds: multiclass: labels ``(B, ...)`` of any dtype, or scores ``(B, C, ...)``, whose largest counts. binary:
+            ``(B, ...)``, multilabel: ``(B, C, ...)``, scores of a floating dtype, or 0 and 1 of another.
+        target: multiclass: labels ``(B, ...)``; binary and multilabel: 0 and 1, of the shape of ``preds``.
+        image_ids: A non-negative int for each image, ``(B,)``: repeated images count once.
+        task: ``"multiclass"`` (label maps), ``"binary"`` (one mask, whose foreground is reported) or ``"multilabel"``
+            (C masks).
+        num_classes: C. None for binary inputs, or if ``class_names`` has them.
+        class_names: The names of the C classes, in the results: a list, or a dict from label to name.
+        normalize: ``"true"`` (each row sums to 1), ``"pred"`` (each column does), ``"all"`` (the matrix does), or None
+            for counts.
+        ignore_index: Values of the target, labels or not, whose pixels are left out of everything: an int, several, or
+            None. A class among them is left out of averages too.
+        zero_division: What stands for 0/0, also in a mean over nothing. NaN is left out of means.
+        threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
+        from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
+            same for both.
+
+    Returns:
+        int64, or float64 if normalised. Multiclass: ``(C, C)``, rows are targets and columns predictions. Binary: ``(2,
+        2)``, that is [[tn, fp], [fn, tp]]. Multilabel: such a matrix for each class, ``(C, 2, 2)``.
+
+    Raises:
+        ValueError: if an argument or an input does not fit.
+
+    Example:
+        >>> import torch
+        >>> from detmetrics.functional import segmentation_confusion_matrix
+        >>> preds, target = torch.tensor([[0, 1, 1]]), torch.tensor([[0, 0, 1]])
+        >>> segmentation_confusion_matrix(preds, target, num_classes=2).tolist()
+        [[1, 1], [0, 1]]
+    """
+    metric = SegmentationConfusionMatrix(
+        task=task,
+        num_classes=num_classes,
+        class_names=class_names,
+        normalize=normalize,
+        ignore_index=ignore_index,
+        zero_division=zero_division,
+        threshold=threshold,
+        from_logits=from_logits,
+        sync_on_compute=False,
+    )
+    result: Tensor = evaluate(metric, preds, target, image_ids)
+    return result

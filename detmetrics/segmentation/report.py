@@ -7,44 +7,85 @@ from typing import Any
 
 from torch import Tensor
 
-from detmetrics import checks
-from detmetrics.counting import COUNTS, Counting, CountingMetric
-from detmetrics.ops import scores
-from detmetrics.pictured import PicturedReport
+from detmetrics import arguments
+from detmetrics.reduce import averages, formulas
+from detmetrics.reduce.formulas import Formula
+from detmetrics.segmentation.counting import ImageCounts
+from detmetrics.segmentation.metric import CountingMetric, evaluate
+from detmetrics.segmentation.scores import accuracy_formula, excluded_mask
+from detmetrics.segmentation.settings import ReportSettings
+from detmetrics.settings import Setting
 
-COLUMNS = {"iou": scores.iou, "f1": scores.f_beta, "precision": scores.precision, "recall": scores.recall}
+COLUMNS: dict[str, Formula] = {
+    "iou": formulas.iou,
+    "f1": formulas.f_beta,
+    "precision": formulas.precision,
+    "recall": formulas.recall,
+}
 
 
-class SegmentationReport(PicturedReport, CountingMetric):
+def report(counts: ImageCounts, settings: ReportSettings) -> dict[str, Tensor]:
+    """The scores of each class and their averages, from counts pooled over all images."""
+    table = counts.total.unbind(dim=-1)  # tp, fp, fn, tn, (C,) each
+    mask = excluded_mask(settings, counts.total)
+
+    def reduced(formula: Formula, average: str) -> Tensor:
+        return averages.average(formula, table, average=average, zero_division=settings.zero_division, excluded=mask)
+
+    columns = {column: reduced(formula, "none") for column, formula in COLUMNS.items()}  # (C,) each
+    columns["support"] = (table[0] + table[2]).double()
+    results = {f"{c}/{name}": x for c, xs in columns.items() for name, x in zip(settings.names, xs, strict=True)}
+    results |= {f"mean_{column}": reduced(formula, "macro") for column, formula in COLUMNS.items()}
+    results["frequency_weighted_iou"] = reduced(formulas.iou, "weighted")
+    results["pixel_accuracy"] = reduced(accuracy_formula(settings), "micro")
+    return results
+
+
+def report_table(results: Mapping[str, Tensor], settings: ReportSettings, digits: int) -> str:
+    """The results of :func:`report` as text."""
+    from detmetrics.show.tables import score_table
+
+    values = {key: value.item() for key, value in results.items()}
+    names = settings.names
+    classes = {n: [*(values[f"{c}/{n}"] for c in COLUMNS), int(values[f"support/{n}"])] for n in names}
+    support = sum(int(values[f"support/{name}"]) for name in names)
+    over_all: dict[str, list[float | None]] = {
+        "mean": [*(values[f"mean_{column}"] for column in COLUMNS), support],
+        "weighted iou": [values["frequency_weighted_iou"], None, None, None, support],
+        "accuracy": [None, None, None, values["pixel_accuracy"], support],
+    }
+    return score_table([*COLUMNS, "support"], classes, over_all, digits)
+
+
+class SegmentationReport(CountingMetric):
     """IoU, F1, precision, recall and support of each class, pixel accuracy, mean and frequency-weighted IoU.
 
-    Counts are pooled over all images. The state is of constant size, 32 bytes a class, and shared with the scores in a
-    ``MetricCollection``.
+    Counts are pooled over all images. The state is of constant size, 32 bytes per class, and shared with the scores in
+    a ``MetricCollection``; images with ids are rows of ``16 + 32 C`` bytes.
+
+    The function is :func:`detmetrics.functional.segmentation_report`.
 
     Args:
-        task: ``"multiclass"``, ``"binary"`` or ``"multilabel"``.
+        task: ``"multiclass"`` (label maps), ``"binary"`` (one mask, whose foreground is reported) or ``"multilabel"``
+            (C masks).
         num_classes: C. None for binary inputs, or if ``class_names`` has them.
-        class_names: The names of the C classes, in the results: a list, or a dict from label to name. None: the labels.
-        ignore_index: Values of the target, labels or not, whose pixels are left out: an int, several, or None.
-        exclude_classes: Classes that are left out of the averages and NaN among the results.
-        zero_division: What 0/0 is; NaN is left out of means.
+        class_names: The names of the C classes, in the results: a list, or a dict from label to name.
+        ignore_index: Values of the target, labels or not, whose pixels are left out of everything: an int, several, or
+            None. A class among them is left out of averages too.
+        exclude_classes: Classes that are left out of averages alone, the background for example: an int, several, or
+            None.
+        zero_division: What stands for 0/0, also in a mean over nothing. NaN is left out of means.
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
-        from_logits: Whether these scores are logits rather than probabilities.
+        from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
+            same for both.
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
-
-    Returns of ``compute()``:
-        A dict of 0-d float64 tensors: ``iou/<name>``, ``f1/<name>``, ``precision/<name>``, ``recall/<name>`` and
-        ``support/<name>`` (pixels) for each class; ``mean_iou``, ``mean_f1``, ``mean_precision``, ``mean_recall``,
-        ``frequency_weighted_iou`` and ``pixel_accuracy``, which for binary and multilabel inputs is
-        (tp + tn) / (tp + fp + fn + tn).
 
     Raises:
         ValueError: if an argument does not fit.
 
-    The function is :func:`detmetrics.functional.segmentation_report`.
-
     Example:
         >>> import torch
+        >>> from detmetrics import SegmentationReport
         >>> metric = SegmentationReport(class_names=["road", "sky"], ignore_index=255)
         >>> metric.update(torch.tensor([[0, 1, 1, 1]]), torch.tensor([[0, 0, 1, 255]]))
         >>> round(metric.compute()["pixel_accuracy"].item(), 4)
@@ -61,8 +102,8 @@ class SegmentationReport(PicturedReport, CountingMetric):
         <BLANKLINE>
     """
 
-    plotted_scores = tuple(COLUMNS)
-    plotted_first = "iou"
+    class_names = Setting()
+    exclude_classes = Setting()
 
     def __init__(
         self,
@@ -77,50 +118,138 @@ class SegmentationReport(PicturedReport, CountingMetric):
         from_logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        counting = Counting(task, num_classes, class_names, ignore_index, threshold, from_logits)
-        super().__init__(counting, (counting.num_classes, COUNTS), "counts", False, **kwargs)
-        self.task = task
-        self.zero_division = checks.check_zero_division(zero_division)
-        self.exclude_classes = checks.check_labels("exclude_classes", exclude_classes, counting.num_classes)
+        settings = ReportSettings.of(
+            task=task,
+            num_classes=num_classes,
+            class_names=class_names,
+            ignore_index=ignore_index,
+            exclude_classes=exclude_classes,
+            zero_division=zero_division,
+            threshold=threshold,
+            from_logits=from_logits,
+        )
+        super().__init__(settings, **kwargs)
 
     def compute(self) -> dict[str, Tensor]:
-        """The results for all images so far; see the class."""
-        counts = self._read().unbind(dim=-1)  # tp, fp, fn, tn, (C,) each
-        results: dict[str, Tensor] = {}
-        for column, formula in COLUMNS.items():
-            results |= self._by_name(column, self._average(formula, counts, "none"))
-        results |= self._by_name("support", (counts[0] + counts[2]).double())
-        results |= {f"mean_{column}": self._average(formula, counts, "macro") for column, formula in COLUMNS.items()}
-        results["frequency_weighted_iou"] = self._average(scores.iou, counts, "weighted")
-        accuracy = scores.recall if self.task == "multiclass" else scores.accuracy
-        results["pixel_accuracy"] = self._average(accuracy, counts, "micro")
-        return results
+        """The scores of all images so far.
+
+        Returns:
+            A dict of 0-d float64 tensors: ``iou/<name>``, ``f1/<name>``, ``precision/<name>``, ``recall/<name>`` and
+            ``support/<name>`` (pixels) for each class, NaN for ignored and excluded classes; ``mean_iou``, ``mean_f1``,
+            ``mean_precision``, ``mean_recall``, ``frequency_weighted_iou`` and ``pixel_accuracy``, which for binary and
+            multilabel inputs is (tp + tn) / (tp + fp + fn + tn).
+
+        Raises:
+            ValueError: if an id has several targets, or if values of an earlier update were invalid.
+        """
+        return report(self.data(), self.settings)
 
     def table(self, digits: int = 2) -> str:
         """The results as text, in the layout of scikit-learn's ``classification_report``.
 
         Args:
-            digits: after the point.
+            digits: After the point.
 
         Returns:
             A line for each class, then the mean, the frequency-weighted IoU and the pixel accuracy.
+
+        Raises:
+            ValueError: if ``digits`` is not 0 or more, or from :meth:`compute`.
         """
-        from detmetrics.report import score_table
+        return report_table(self.compute(), self.settings, arguments.count("digits", digits))
 
-        values = {key: value.item() for key, value in self.compute().items()}
-        names = self._counting.names
-        classes = {n: [*(values[f"{c}/{n}"] for c in COLUMNS), int(values[f"support/{n}"])] for n in names}
-        support = sum(int(values[f"support/{name}"]) for name in names)
-        averages: dict[str, list[float | None]] = {
-            "mean": [*(values[f"mean_{column}"] for column in COLUMNS), support],
-            "weighted iou": [values["frequency_weighted_iou"], None, None, None, support],
-            "accuracy": [None, None, None, values["pixel_accuracy"], support],
-        }
-        return score_table([*COLUMNS, "support"], classes, averages, digits)
+    def plot(self, val: Any = None, ax: Any = None, *, score: str = "iou") -> tuple[Any, Any]:
+        """Draw a score of each class with its support, or over several results the averages of the score.
 
-    def _average(self, formula: scores.Formula, counts: Sequence[Tensor], average: str) -> Tensor:
-        mask = self._counting.excluded(self.exclude_classes, self.device)
-        return scores.average(formula, counts, average=average, zero_division=self.zero_division, excluded=mask)
+        Args:
+            val: What ``compute()`` or ``forward()`` has returned, or a list of such results, one per epoch. None for
+                ``compute()`` now, on all ranks.
+            ax: A matplotlib axis to draw on. None for that of a new figure.
+            score: Which score to draw: ``"iou"``, ``"f1"``, ``"precision"`` or ``"recall"``.
 
-    def _by_name(self, column: str, values: Tensor) -> dict[str, Tensor]:
-        return {f"{column}/{name}": value for name, value in zip(self._counting.names, values, strict=True)}
+        Returns:
+            The matplotlib figure and axis.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+            ValueError: if ``score`` is none of these, or ``val`` is no such result.
+
+        Example:
+            >>> import torch
+            >>> from detmetrics import SegmentationReport
+            >>> metric = SegmentationReport(class_names=["road", "sky"])
+            >>> metric.update(torch.tensor([[0, 1, 1, 1]]), torch.tensor([[0, 0, 1, 1]]))
+            >>> fig, ax = metric.plot()
+            >>> ax.get_xlabel(), [text.get_text() for text in ax.get_yticklabels()]
+            ('IoU (dashed: mean 0.583)', ['sky', 'road'])
+        """
+        from detmetrics.show.plot import pictures
+
+        arguments.choice("score", score, tuple(COLUMNS))
+        return pictures.draw(pictures.Report(score), val, self.compute, ax)
+
+
+def segmentation_report(
+    preds: Tensor,
+    target: Tensor,
+    image_ids: Sequence[int] | Tensor | None = None,
+    *,
+    task: str = "multiclass",
+    num_classes: int | None = None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
+    ignore_index: int | Sequence[int] | None = None,
+    exclude_classes: int | Sequence[int] | None = None,
+    zero_division: float = float("nan"),
+    threshold: float = 0.5,
+    from_logits: bool = False,
+) -> dict[str, Tensor]:
+    """IoU, F1, precision, recall and support of each class of a whole data set, and their averages.
+
+    Args:
+        preds: multiclass: labels ``(B, ...)`` of any dtype, or scores ``(B, C, ...)``, whose largest counts. binary:
+            ``(B, ...)``, multilabel: ``(B, C, ...)``, scores of a floating dtype, or 0 and 1 of another.
+        target: multiclass: labels ``(B, ...)``; binary and multilabel: 0 and 1, of the shape of ``preds``.
+        image_ids: A non-negative int for each image, ``(B,)``: repeated images count once.
+        task: ``"multiclass"`` (label maps), ``"binary"`` (one mask, whose foreground is reported) or ``"multilabel"``
+            (C masks).
+        num_classes: C. None for binary inputs, or if ``class_names`` has them.
+        class_names: The names of the C classes, in the results: a list, or a dict from label to name.
+        ignore_index: Values of the target, labels or not, whose pixels are left out of everything: an int, several, or
+            None. A class among them is left out of averages too.
+        exclude_classes: Classes that are left out of averages alone, the background for example: an int, several, or
+            None.
+        zero_division: What stands for 0/0, also in a mean over nothing. NaN is left out of means.
+        threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
+        from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
+            same for both.
+
+    Returns:
+        A dict of 0-d float64 tensors: ``iou/<name>``, ``f1/<name>``, ``precision/<name>``, ``recall/<name>`` and
+        ``support/<name>`` (pixels) for each class, NaN for ignored and excluded classes; ``mean_iou``, ``mean_f1``,
+        ``mean_precision``, ``mean_recall``, ``frequency_weighted_iou`` and ``pixel_accuracy``, which for binary and
+        multilabel inputs is (tp + tn) / (tp + fp + fn + tn).
+
+    Raises:
+        ValueError: if an argument or an input does not fit.
+
+    Example:
+        >>> import torch
+        >>> from detmetrics.functional import segmentation_report
+        >>> preds, target = torch.tensor([[0, 1, 1]]), torch.tensor([[0, 0, 1]])
+        >>> report = segmentation_report(preds, target, num_classes=2)
+        >>> report["mean_iou"].item(), report["support/0"].item()
+        (0.5, 2.0)
+    """
+    metric = SegmentationReport(
+        task=task,
+        num_classes=num_classes,
+        class_names=class_names,
+        ignore_index=ignore_index,
+        exclude_classes=exclude_classes,
+        zero_division=zero_division,
+        threshold=threshold,
+        from_logits=from_logits,
+        sync_on_compute=False,
+    )
+    result: dict[str, Tensor] = evaluate(metric, preds, target, image_ids)
+    return result

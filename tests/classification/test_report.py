@@ -9,9 +9,9 @@ import torch
 from sklearn import metrics as sk
 from torch import Tensor
 
-from detmetrics import checks
-from detmetrics.classification.functional import classification_report
-from detmetrics.classification.report import ClassificationReport
+from detmetrics import ClassificationReport
+from detmetrics.functional import classification_report
+from detmetrics.state import devices
 from tests.device import HostReads
 
 NAN = float("nan")
@@ -185,7 +185,7 @@ def test_inputs_that_do_not_fit(
         with pytest.raises(ValueError, match=message):
             metric.update(*given)
         return
-    monkeypatch.setattr(checks, "defers_value_checks", lambda device: True)
+    monkeypatch.setattr(devices, "defers_value_checks", lambda device: True)
     metric.update(*given)
     for _ in range(2):
         with pytest.raises(ValueError, match=rf"{message.split('[')[0][:-1]}: expected .* call reset"):

@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from detmetrics import MeanAveragePrecision, checks
+from detmetrics import MeanAveragePrecision
 from detmetrics.functional import mean_average_precision
+from detmetrics.state import devices
 from tests import oracle
 from tests.problems import Item, batch, hit, image, miss
 from tests.workers import World
@@ -337,7 +338,7 @@ def test_a_rejected_image_id_is_negative() -> None:
 @pytest.fixture
 def deferred(monkeypatch: pytest.MonkeyPatch) -> None:
     """Value checks as on a GPU: not in ``update()``, where they would stall it, but no later than ``compute()``."""
-    monkeypatch.setattr(checks, "defers_value_checks", lambda device: True)
+    monkeypatch.setattr(devices, "defers_value_checks", lambda device: True)
 
 
 @pytest.mark.usefixtures("deferred")

@@ -130,8 +130,8 @@ def test_rows_follow_the_declared_labels() -> None:
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({}, "expected num_classes or class_names"),
     ({"num_classes": 2, "normalize": "rows"}, "normalize: expected one of .*'rows'"),
-    ({"num_classes": 2, "pairs": "same"}, "pairs='same'"),
-    ({"num_classes": 2, "class_agnostic": True}, "class_agnostic=True"),
+    ({"num_classes": 2, "pairs": "same"}, "pairs: expected 'all'.*got 'same'"),
+    ({"num_classes": 2, "class_agnostic": True}, "class_agnostic"),
 ]
 
 

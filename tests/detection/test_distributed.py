@@ -4,6 +4,7 @@ The scenarios are in ``tests/workers.py``. A world of ranks runs them all once, 
 set, which turns collectives that do not fit together into errors.
 """
 
+import re
 from typing import Any
 
 import pytest
@@ -233,3 +234,33 @@ def test_survivors_of_a_killed_rank_raise_and_keep_their_state(world: World, siz
         assert "Error" in error
         assert rows == [rank]
         assert totals == [1, rank]
+
+
+@several_ranks
+def test_a_collection_makes_as_many_collectives_as_one_metric(world: World, size: int) -> None:
+    for counts, later, equal, f1 in results(world, size, "collectives of a collection"):
+        together, alone = counts
+        assert together == alone > 0
+        assert later == 0  # results and readings are kept
+        assert equal
+        assert f1 == 1
+
+
+@several_ranks
+def test_what_was_gathered_is_read_without_another_gather(world: World, size: int) -> None:
+    collectives, in_table, num_images, (support, recall) = results(
+        world, size, "readings after compute on rank 0 alone"
+    )[0]
+    assert collectives == 0
+    assert in_table
+    assert num_images == size
+    assert (support, recall) == (size, 0)
+
+
+@several_ranks
+def test_settings_that_differ_raise_on_all_ranks_and_are_named(world: World, size: int) -> None:
+    ranks = results(world, size, "settings that differ between ranks")
+    assert all(rank == ranks[0] for rank in ranks)
+    threshold, names = ranks[0]
+    assert re.search(rf"score_threshold.*got 0.5 on rank 0 and 0.6 on rank {size - 1}", threshold)
+    assert re.search(rf"class_names.*'cat'.*on rank 0 and .*'dog'.* on rank {size - 1}", names)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import detmetrics
 from detmetrics import functional
-from detmetrics.detection.base import DetectionMetric
+from detmetrics.detection.metric import DetectionMetric
 from tests.problems import LABELS, Problem, mask_problem, random_problem, shuffled, split
 
 Data = tuple[Any, Any]  # the arguments of update(): lists or tensors, first dimension images

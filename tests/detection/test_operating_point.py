@@ -17,6 +17,7 @@ from detmetrics import (
     DetectionRecall,
     MeanAveragePrecision,
 )
+from detmetrics.detection.operating_point import class_counts, outcomes
 from detmetrics.functional import (
     detection_f1_score,
     detection_fbeta_score,
@@ -128,9 +129,7 @@ def test_counts_of_each_class_equal_the_loops(block: int) -> None:
         metric = DetectionF1Score(**settings, average="none")
         metric.update(preds, target)
         assert metric.compute().tolist() == pytest.approx([reference.f_beta(*c) for c in expected], **CLOSE), seed
-        with metric.synced():
-            table = metric._read()
-            counts = torch.stack(metric._count_classes(table, metric._outcome(table)))
+        counts = torch.stack(class_counts(metric.data(), metric.settings))
         assert list(zip(*counts.tolist(), strict=False)) == expected, seed
 
 
@@ -281,8 +280,7 @@ def test_images_without_scores_keep_everything_in_the_order_given() -> None:
     metric = DetectionF1Score(score_threshold=0.99)
     metric.update(preds, target)
     assert metric.compute() == 2 / 3
-    table = metric._read()
-    assert metric._outcome(table).detection.tolist() == [0]
+    assert outcomes(metric.data(), metric.settings).detection.tolist() == [0]
     with pytest.raises(ValueError, match=r"preds\[1\]: expected the key 'scores', got the keys \['boxes', 'labels'\]"):
         metric.update([hit(0)[0], preds[0]], [hit(0)[1], target[0]])
     metric.update([], [])
@@ -299,8 +297,7 @@ def test_what_needs_scores_says_so(kind: Any) -> None:
     lenient.update(preds, target)
     lenient.compute()
     strict = kind()
-    strict._set_states(lenient.metric_state)
-    strict._update_count = 1
+    strict.merge_state(lenient.metric_state)
     with pytest.raises(ValueError, match="expected preds with scores"):
         strict.compute()
 

@@ -135,7 +135,7 @@ def test_per_image_finds_the_worst_image() -> None:
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"matched_only": 1}, "matched_only: expected a bool, got 1"),
-    ({"matched_only": True, "pairs": "same"}, "matched_only: .*pairs='same'"),
+    ({"matched_only": True, "pairs": "same"}, "pairs: expected 'all'.*got 'same'"),
     ({"matched_only": True, "class_agnostic": True}, "matched_only: .*class_agnostic=True"),
 ]
 

@@ -1,6 +1,7 @@
 """Metrics that share: a state and an overlap pass in a ``MetricCollection``, and their images between ranks."""
 
 import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +19,9 @@ from detmetrics import (
     DetectionReport,
     MeanAveragePrecision,
 )
-from detmetrics.detection import base, operating_point, table
-from detmetrics.detection.table import Rows
+from detmetrics.detection import metric as detection_metric
+from detmetrics.detection import operating_point, rows
+from detmetrics.match import evaluation_data
 from tests.detection.test_operating_point import mislabelled
 from tests.problems import LABELS, Item, batch, hit, image, random_problem
 
@@ -66,13 +68,13 @@ def fed(metric: Any, preds: list[Item], target: list[Item]) -> Any:
 def overlap_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one whenever overlaps are found; the entry is the number of images."""
     passes: list[int] = []
-    settle = base.settle
+    settle = detection_metric.settle
 
     def counted(batch: Any, *args: Any) -> Any:
         passes.append(len(batch.images))
         return settle(batch, *args)
 
-    monkeypatch.setattr(base, "settle", counted)
+    monkeypatch.setattr(detection_metric, "settle", counted)
     return passes
 
 
@@ -111,7 +113,7 @@ def test_metrics_of_one_state_read_it_once_and_decide_once(monkeypatch: pytest.M
     assert calls == {"read": [2], "decide": [4]}
 
 
-WORK = {"read": (table, "_unpack"), "decide": (operating_point, "decide")}
+WORK = {"read": (rows, "read"), "decide": (operating_point, "decide")}
 
 
 def counting(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[int]:
@@ -170,39 +172,41 @@ def test_few_answers_are_kept() -> None:
     for percent in range(50, 90):
         metric.iou_thresholds = [percent / 100]
         metric.compute()
-    assert 1 <= len(metric._read().answers) <= table.MOST_ANSWERS
+    assert 1 <= len(metric.data().memo.answers) <= evaluation_data.MOST_ANSWERS
 
 
 def test_what_the_user_does_to_the_classes_changes_no_answer() -> None:
     preds, target = data(7)
     metric = fed(DetectionF1Score(average="none"), preds, target)
     expected = metric.compute()
+    metric.compute()
     metric.classes += 100
     metric.zero_division = 0.0  # so that it is worked out again
     assert_equal(metric.compute(), torch.nan_to_num(expected, 0.0))
 
 
 def test_what_was_read_goes_with_the_state() -> None:
-    gc.collect()
-    before = len(table._tables)
     for images in (1, 9):  # of one image a column is a view of all
         preds, target = data(4)
         metric = fed(DetectionF1Score(), preds[:images], target[:images])
         metric.compute()
-        assert len(table._tables) == before + 1
+        reading = weakref.ref(metric.data())
+        assert reading() is metric.data()
         metric.reset()
         gc.collect()
-        assert len(table._tables) == before
+        assert reading() is None
 
 
-def test_a_state_that_shares_some_of_its_rows_with_another_is_read_anew() -> None:
+def test_a_copy_shares_what_was_read_until_it_is_updated() -> None:
     preds, target = data(5)
     metric = fed(DetectionPrecision(score_threshold=0.0), preds, target)
     before = metric.compute()
-    rows = Rows(*(metric.rows(f"bbox_{name}") for name in Rows._fields))
-    other = table.read(rows._replace(detections=rows.detections.clone()))
-    assert other is not table.read(rows)
+    clone = metric.clone()
+    assert clone.data() is metric.data()
+    clone.update(*batch(hit(0)))
+    assert clone.data() is not metric.data()
     assert_equal(metric.compute(), before)
+    assert clone.num_images == metric.num_images + 1
 
 
 @pytest.mark.parametrize("compute_groups", [True, False])

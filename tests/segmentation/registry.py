@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics.classification import functional as classification
-from detmetrics.classification.report import ClassificationReport
-from detmetrics.counting import CountingMetric
-from detmetrics.segmentation import confusion, functional, report, scores
+import detmetrics
+from detmetrics import functional
+from detmetrics.segmentation.metric import CountingMetric
 
 Data = tuple[Tensor, Tensor]  # preds, target; first dimension images
 
@@ -37,21 +36,27 @@ OTHERS: list[dict[str, Any]] = [
 REGISTRY = {
     entry.metric.__name__: entry
     for entry in (
-        Entry(scores.SegmentationIoU, functional.segmentation_iou, SCORE_SETTINGS),
-        Entry(scores.SegmentationF1Score, functional.segmentation_f1_score, SCORE_SETTINGS[:2]),
-        Entry(scores.SegmentationFBetaScore, functional.segmentation_fbeta_score, [{**SCORE_SETTINGS[1], "beta": 2.0}]),
-        Entry(scores.SegmentationPrecision, functional.segmentation_precision, SCORE_SETTINGS[:2]),
-        Entry(scores.SegmentationRecall, functional.segmentation_recall, SCORE_SETTINGS[:2]),
-        Entry(scores.SegmentationSpecificity, functional.segmentation_specificity, SCORE_SETTINGS[:2]),
-        Entry(scores.SegmentationAccuracy, functional.segmentation_accuracy, [*SCORE_SETTINGS[:2], SCORE_SETTINGS[4]]),
+        Entry(detmetrics.SegmentationIoU, functional.segmentation_iou, SCORE_SETTINGS),
+        Entry(detmetrics.SegmentationF1Score, functional.segmentation_f1_score, SCORE_SETTINGS[:2]),
         Entry(
-            confusion.SegmentationConfusionMatrix,
+            detmetrics.SegmentationFBetaScore, functional.segmentation_fbeta_score, [{**SCORE_SETTINGS[1], "beta": 2.0}]
+        ),
+        Entry(detmetrics.SegmentationPrecision, functional.segmentation_precision, SCORE_SETTINGS[:2]),
+        Entry(detmetrics.SegmentationRecall, functional.segmentation_recall, SCORE_SETTINGS[:2]),
+        Entry(detmetrics.SegmentationSpecificity, functional.segmentation_specificity, SCORE_SETTINGS[:2]),
+        Entry(
+            detmetrics.SegmentationAccuracy, functional.segmentation_accuracy, [*SCORE_SETTINGS[:2], SCORE_SETTINGS[4]]
+        ),
+        Entry(
+            detmetrics.SegmentationConfusionMatrix,
             functional.segmentation_confusion_matrix,
             [{**settings, "normalize": "true"} for settings in OTHERS],
         ),
-        Entry(report.SegmentationReport, functional.segmentation_report, OTHERS),
+        Entry(detmetrics.SegmentationReport, functional.segmentation_report, OTHERS),
         Entry(
-            ClassificationReport, classification.classification_report, [*OTHERS, {"num_classes": 4, "labels": [2, 0]}]
+            detmetrics.ClassificationReport,
+            functional.classification_report,
+            [*OTHERS, {"num_classes": 4, "labels": [2, 0]}],
         ),
     )
 }

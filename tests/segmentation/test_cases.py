@@ -10,10 +10,14 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from detmetrics.segmentation import functional
-from detmetrics.segmentation.confusion import SegmentationConfusionMatrix
-from detmetrics.segmentation.report import SegmentationReport
-from detmetrics.segmentation.scores import SegmentationAccuracy, SegmentationF1Score, SegmentationIoU
+from detmetrics import (
+    SegmentationAccuracy,
+    SegmentationConfusionMatrix,
+    SegmentationF1Score,
+    SegmentationIoU,
+    SegmentationReport,
+    functional,
+)
 
 NAN = float("nan")
 TARGET = torch.tensor([[[0, 0], [1, 1]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from detmetrics.segmentation import functional
+from detmetrics import functional
 from tests.reference import protocols
 
 SEEDS = range(6)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import detmetrics
 from detmetrics.demo import generate
-from detmetrics.metric import Metric
+from detmetrics.state.metric import Metric
 
 IMAGES, CLASSES = 4, 3
 NAMES = ["cat", "dog", "bird"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from detmetrics.metric import Metric
+from detmetrics.state.metric import Metric
 from tests.training import registry
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from detmetrics import checks
-from detmetrics.ops import ragged
+from detmetrics import ragged
+from detmetrics.state import devices
 from tests.training import registry
 
 ALWAYS = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_consecutive", "unique_dim", "equal")
 TWICE = ("bincount",)  # on a GPU it reads the smallest and the largest value
-SETTLE = 12  # reads that finding the overlaps of all waiting images may take; update() itself has none
+SETTLE = 12  # reads that finding the overlaps of all pending images may take; update() itself has none
 COMPUTE = {  # and those of compute(), once an epoch: some for each round of matching, so they vary a little
     "MeanAveragePrecision": 100,
     "DetectionConfusionMatrix": 50,
@@ -143,7 +143,7 @@ def test_counting_reads_nothing(name: str, task: str, scores: bool, ids: bool) -
 @pytest.fixture
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The branches for devices from which reading is not free, on CPU tensors."""
-    monkeypatch.setattr(checks, "defers_value_checks", lambda device: True)
+    monkeypatch.setattr(devices, "defers_value_checks", lambda device: True)
     monkeypatch.setattr(ragged, "reads_are_free", lambda device: False)
 
 
@@ -157,7 +157,7 @@ def test_detection_updates_read_nothing(name: str, ids: bool) -> None:
         for preds, target in batches:
             metric.update(preds, target)
     assert reads.found == []
-    assert metric.num_rows("waiting_images") == 5 * registry.IMAGES
+    assert metric.num_rows("bbox_pending_images") == 5 * registry.IMAGES
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")

@@ -1,0 +1,161 @@
+"""The arguments of the command. Nothing here imports torch unless a device is given."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detmetrics import __version__
+
+if TYPE_CHECKING:
+    import torch
+
+IOU_TYPES = ("bbox", "segm", "boundary")
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments, all of them checked; wrong ones exit with 2.
+
+    ``command`` is the name of the module that runs the command, ``inputs`` the paths of the files that it reads, and
+    ``device`` the name of a device that can be used.
+    """
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.image_folder is not None and arguments.html is None:
+        parser.error("--images: expected --html with it, the page that shows them")
+    arguments.inputs = _paths(arguments)
+    return arguments
+
+
+def _paths(arguments: argparse.Namespace) -> list[Path]:
+    if arguments.command == "evaluate":
+        return [Path(arguments.annotations), Path(arguments.results)]
+    return list(arguments.states) if arguments.command == "merge" else []
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="detmetrics", description="Detection metrics of COCO files.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    shared, images = _shared_arguments(), _image_arguments()
+    _add_evaluate(commands, [shared, images])
+    _add_demo(commands, [shared, images])
+    _add_merge(commands, [shared])
+    return parser
+
+
+def _add_evaluate(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        parents=parents,
+        help="evaluate results against annotations",
+        description="Print COCO's twelve numbers for a file of results.",
+    )
+    evaluate.add_argument("annotations", metavar="GT.json", help="COCO annotations, gzipped or not")
+    evaluate.add_argument("results", metavar="DT.json", help="COCO results, gzipped or not")
+    evaluate.add_argument(
+        "--iou-type", choices=IOU_TYPES, default="bbox", help="overlaps of boxes, masks, or masks and boundaries (bbox)"
+    )
+    evaluate.add_argument("--ignore-key", metavar="KEY", help="key of annotations to ignore, such as difficult")
+    evaluate.add_argument(
+        "--images", type=Path, metavar="DIR", dest="image_folder", help="folder of the images, to show on the page"
+    )
+    evaluate.set_defaults(command="evaluate")
+
+
+def _add_demo(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    demo = commands.add_parser(
+        "demo",
+        parents=parents,
+        help="evaluate a generated data set",
+        description="Print COCO's twelve numbers for a generated data set that looks like COCO.",
+    )
+    demo.add_argument("--images", type=_positive, default=200, metavar="N", help="images (200)")
+    demo.add_argument("--detections", type=_positive, default=30, metavar="N", help="detections per image (30)")
+    demo.add_argument("--classes", type=_positive, default=80, metavar="N", help="classes (80)")
+    demo.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds give equal data (0)")
+    demo.add_argument("--save", type=Path, metavar="DIR", help="write annotations.json and results.json there")
+    demo.set_defaults(command="demo", iou_type="bbox", image_folder=None)
+
+
+def _add_merge(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    merge = commands.add_parser(
+        "merge",
+        parents=parents,
+        help="add up states that were saved with --save-state",
+        description="Print COCO's twelve numbers for the images of all states. Thresholds and limits are those of the "
+        "first state unless given here. Images that are in several states count once.",
+    )
+    merge.add_argument("states", nargs="+", type=Path, metavar="STATE", help="files written by --save-state")
+    merge.set_defaults(command="merge", device=None, image_folder=None)
+
+
+def _image_arguments() -> argparse.ArgumentParser:
+    images = argparse.ArgumentParser(add_help=False)
+    images.add_argument("--device", type=_device, help="cpu, cuda, cuda:1, ... (cpu)")
+    images.add_argument("--batch-size", type=_positive, default=64, metavar="N", help="images per update (64)")
+    images.add_argument(
+        "--shard", type=_shard, default="0/1", metavar="I/N", help="only every N-th image, from the I-th on, 0 to N-1"
+    )
+    return images
+
+
+def _shared_arguments() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--per-class", action="store_true", help="also print a table of the classes")
+    shared.add_argument(
+        "--json", type=Path, metavar="OUT", help="write the numbers to this file, undefined ones as null"
+    )
+    shared.add_argument(
+        "--html", type=Path, metavar="OUT", help="write a page with tables, curves and the worst images to this file"
+    )
+    shared.add_argument(
+        "--save-state", type=Path, metavar="OUT", help="write the state to this file, for detmetrics merge to add up"
+    )
+    shared.add_argument("--quiet", action="store_true", help="print no progress and no time on stderr")
+    shared.add_argument(
+        "--iou-thresholds", type=_fraction, nargs="+", metavar="T", help="IoU thresholds (0.5 0.55 ... 0.95)"
+    )
+    shared.add_argument(
+        "--max-detections",
+        type=_positive,
+        nargs="+",
+        metavar="N",
+        help="limits on the detections per class and image (1 10 100)",
+    )
+    return shared
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer of 1 or more, got {text!r}")
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= 1:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"expected a number in [0, 1], got {text!r}")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, slash, count = text.partition("/")
+    if slash and index.isdecimal() and count.isdecimal() and int(index) < int(count):
+        return int(index), int(count)
+    raise argparse.ArgumentTypeError(f"expected I/N with 0 <= I < N, such as 0/4, got {text!r}")
+
+
+def _device(text: str) -> torch.device:
+    import torch
+
+    if text == "cuda" and "LOCAL_RANK" in os.environ:
+        text = f"cuda:{os.environ['LOCAL_RANK']}"  # under torchrun, one GPU per rank
+    try:
+        return torch.empty(0, dtype=torch.float64, device=text).device
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"expected a usable device, got {text!r}: {error}".splitlines()[0]) from error

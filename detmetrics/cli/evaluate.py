@@ -1,0 +1,74 @@
+"""``detmetrics evaluate``: COCO's numbers for a file of results."""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detmetrics.cli.output import finish, tell, with_progress
+from detmetrics.cli.ranks import every, num_ranks, on_all_ranks, rank
+from detmetrics.detection.mean_ap import MeanAveragePrecision
+from detmetrics.files.coco import CocoData, from_coco
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Read the files and evaluate them; warnings become messages."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data = on_all_ranks(lambda: _read(arguments))
+    for warning in caught:
+        tell(f"warning: {warning.message}")
+    evaluate(data, f"{Path(arguments.results).name} on {Path(arguments.annotations).name}", arguments)
+
+
+def _read(arguments: argparse.Namespace) -> CocoData:
+    return from_coco(
+        arguments.annotations,
+        arguments.results,
+        ignore_key=arguments.ignore_key,
+        masks=arguments.iou_type != "bbox",
+        drop_unknown_images=True,
+        device=device_of(arguments),
+    )
+
+
+def evaluate(data: CocoData, title: str, arguments: argparse.Namespace) -> None:
+    """Evaluate the images of this shard, each rank its own part of them, and write what the arguments say."""
+    start = time.perf_counter()
+    settings = {
+        "box_format": "xywh",
+        "iou_type": arguments.iou_type,
+        "class_names": data.categories,
+        "pairs": "same" if arguments.html is None else "all",  # the page has a confusion matrix
+        **chosen_settings(arguments),
+    }
+    metric = MeanAveragePrecision(**settings).to(device_of(arguments))
+    shard = every(data, *arguments.shard)
+    own = every(shard, rank(), num_ranks())
+    on_all_ranks(lambda: _update(metric, own, arguments.batch_size, arguments.quiet or rank() > 0))
+    finish(metric, settings, title, shard, start, arguments)
+
+
+def device_of(arguments: argparse.Namespace) -> torch.device:
+    """The device of the evaluation."""
+    return torch.device("cpu") if arguments.device is None else arguments.device
+
+
+def chosen_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the metric that are given on the command line; a saved state can be read with others."""
+    chosen = {
+        "iou_thresholds": arguments.iou_thresholds and sorted(set(arguments.iou_thresholds)),
+        "max_detection_thresholds": arguments.max_detections and sorted(set(arguments.max_detections)),
+        "class_metrics": arguments.per_class or None,
+    }
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
+def _update(metric: MeanAveragePrecision, data: CocoData, batch_size: int, quiet: bool) -> None:
+    for preds, target in data.batches(batch_size) if quiet else with_progress(data, batch_size):
+        metric.update(preds, target)

@@ -1,0 +1,149 @@
+"""What the command writes and prints."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import importlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detmetrics.cli.ranks import rank
+
+if TYPE_CHECKING:
+    from detmetrics.detection.mean_ap import MeanAveragePrecision
+    from detmetrics.files.coco import CocoData
+
+
+def tell(message: str) -> None:
+    """Print a message to stderr, once for all ranks."""
+    if rank() == 0:
+        print(f"detmetrics: {message}", file=sys.stderr)
+
+
+def check_outputs(arguments: argparse.Namespace) -> None:
+    """Raise now what would otherwise be raised after a long evaluation."""
+    if arguments.html is not None:
+        importlib.import_module("detmetrics.page")
+    if rank() > 0:
+        return
+    taken = [path.resolve() for path in arguments.inputs]
+    for path in filter(None, (arguments.json, arguments.save_state, arguments.html)):
+        if path.resolve() in taken:
+            raise ValueError(f"{path}: expected a file of its own to write, got one that is read or written as well")
+        taken.append(path.resolve())
+        _check_writable(path)
+    if arguments.image_folder is not None and not arguments.image_folder.is_dir():
+        raise _error(errno.ENOTDIR, arguments.image_folder)
+
+
+def _check_writable(path: Path) -> None:
+    if path.is_dir():
+        raise _error(errno.EISDIR, path)
+    if not path.parent.is_dir():
+        raise _error(errno.ENOENT, path)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise _error(errno.EACCES, path)
+
+
+def _error(number: int, path: Path) -> OSError:
+    return OSError(number, os.strerror(number), str(path))
+
+
+def finish(
+    metric: MeanAveragePrecision,
+    settings: dict[str, Any],
+    title: str,
+    data: CocoData | None,
+    start: float,
+    arguments: argparse.Namespace,
+) -> None:
+    """Compute, write and print. Every rank computes, and rank 0 does the rest.
+
+    Args:
+        metric: A metric that has seen this rank's images.
+        settings: The constructor's arguments that made it.
+        title: The heading of the page.
+        data: The images of all ranks, if they are at hand.
+        start: When the evaluation began; how long it took goes to stderr.
+        arguments: Those of the command.
+    """
+    results = {key: value.item() for key, value in metric.compute().items()}
+    seconds = time.perf_counter() - start
+    if arguments.save_state is not None:
+        from detmetrics.files import states
+
+        states.save(arguments.save_state, metric, settings)
+    page = None if arguments.html is None else _page(metric, title, data, arguments)
+    if rank() > 0:
+        return
+    if not arguments.quiet:
+        _tell_speed(metric, seconds)
+    if arguments.json is not None:
+        numbers = {key: None if math.isnan(value) else value for key, value in results.items()}
+        arguments.json.write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n")
+    if page is not None:
+        arguments.html.write_bytes(page.encode("utf-8", "backslashreplace"))  # JSON may hold lone surrogates
+    _print_results(results, metric)
+
+
+def _page(metric: MeanAveragePrecision, title: str, data: CocoData | None, arguments: argparse.Namespace) -> str:
+    from detmetrics.page import render
+
+    images = arguments.image_folder if rank() == 0 else None
+    return render(metric, title=title, data=data, images=images)
+
+
+def _tell_speed(metric: MeanAveragePrecision, seconds: float) -> None:
+    tell(f"{metric.num_images} images in {seconds:.2f} s, {metric.num_images / seconds:.0f} images/s")
+    if metric.num_duplicates:
+        tell(f"{metric.num_duplicates} images came more than once and count once")
+
+
+def _print_results(results: dict[str, float], metric: MeanAveragePrecision) -> None:
+    """Pycocotools' lines and the table of classes; tables with bars at a terminal if rich is installed."""
+    from detmetrics.show.tables import class_table, coco_summary
+
+    if sys.stdout is not None and sys.stdout.isatty():
+        with contextlib.suppress(ImportError):
+            _print_tables(results, metric)
+            return
+    print(coco_summary(results, metric.iou_thresholds))
+    if metric.class_metrics:
+        print(f"\n{class_table(results)}")
+
+
+def _print_tables(results: dict[str, float], metric: MeanAveragePrecision) -> None:
+    from rich.console import Console
+
+    from detmetrics.show.terminal import terminal_tables
+
+    console = Console(markup=False, emoji=False, highlight=False)
+    for table in terminal_tables(results, metric.iou_thresholds):
+        console.print(table)
+        console.print()
+
+
+def with_progress(data: CocoData, batch_size: int) -> Iterable[tuple[list[Any], list[Any]]]:
+    """The batches, with a progress bar if rich is installed and stderr is a terminal."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    except ImportError:
+        yield from data.batches(batch_size)
+        return
+    speed = TextColumn("images, {task.fields[speed]:.0f} images/s")
+    columns = (BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
+    console, hidden = Console(stderr=True), not sys.stderr.isatty()
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        task = progress.add_task("", total=len(data), speed=0.0)
+        for batch in data.batches(batch_size):
+            yield batch
+            progress.update(task, advance=len(batch[0]), speed=progress.tasks[0].speed or 0.0)

@@ -1,0 +1,1 @@
+"""Matches and pixels into exact integers: true and false positives, false negatives, confusion matrices."""

@@ -1,0 +1,92 @@
+"""The state of detection metrics: rows for images, detections, targets and the overlaps between them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from detmetrics.detection.duplicates import KEY, NOTES, NUM_DETECTIONS, NUM_OVERLAPS, distinct_images
+from detmetrics.detection.inputs import OTHER_COLUMNS, Batch, find_invalid
+from detmetrics.match.evaluation_data import EvaluationData
+from detmetrics.overlap.similarity import Similarity
+from detmetrics.ragged import exclusive_cumsum, owners, ranges
+from detmetrics.state.rows import FIRST_ARRIVAL
+
+WIDTHS = {"images": 6, "detections": 3, "targets": 3, "overlaps": 2}  # int64 columns of each kind of row
+
+NOTE_DTYPE = 7  # lowest bits of an image's notes: index of the dtype of its scores, or NO_SCORES
+NOTE_INVALID = 3  # notes >> NOTE_INVALID: 1 + index of the check that failed; such an image has no other rows
+
+
+class Rows(NamedTuple):
+    """Rows of int64, image after image; within an image by label, detections also by score, descending."""
+
+    images: Tensor  # (B, 6): key, numbers of detections, targets and overlaps, hash of the targets, notes
+    detections: Tensor  # (N, 3): score and area as float64 bits, label
+    targets: Tensor  # (M, 3): area as float64 bits, label, flags
+    overlaps: Tensor  # (E, 2): detection << 32 | target (indices within the image), IoU as float64 bits
+
+
+def read(rows: Rows, similarity: Similarity) -> EvaluationData:
+    """Leave out repeated images, put the rest in canonical order, and unpack the columns.
+
+    Args:
+        rows: The state.
+        similarity: What found the overlaps: it says what is wrong with values.
+
+    Raises:
+        ValueError: if an image holds invalid values, or one key stands for two images with other targets.
+    """
+    _raise_notes(rows.images, similarity)
+    order, num_duplicates = distinct_images(rows.images, rows.detections, rows.overlaps)
+    if order is not None:
+        rows = _in_order(rows, order)
+    keys, num_detections, num_targets, num_overlaps, _, notes = rows.images.unbind(1)
+    detections, targets = rows.detections.view(torch.float64), rows.targets.view(torch.float64)
+    overlap_image = owners(num_overlaps, len(rows.overlaps))
+    pair = rows.overlaps[:, 0]
+    return EvaluationData(
+        keys=keys.clone(),  # a view would keep the rows alive
+        score_dtype=notes & NOTE_DTYPE,
+        scores=detections[:, 0].contiguous(),
+        areas=detections[:, 1].contiguous(),
+        labels=rows.detections[:, 2].contiguous(),
+        image=owners(num_detections, len(rows.detections)),
+        target_areas=targets[:, 0].contiguous(),
+        target_labels=rows.targets[:, 1].contiguous(),
+        target_flags=rows.targets[:, 2].contiguous(),
+        target_image=owners(num_targets, len(rows.targets)),
+        overlap_detection=(pair >> 32) + exclusive_cumsum(num_detections).index_select(0, overlap_image),
+        overlap_target=(pair & 0xFFFFFFFF) + exclusive_cumsum(num_targets).index_select(0, overlap_image),
+        iou=rows.overlaps.view(torch.float64)[:, 1].contiguous(),
+        num_duplicates=num_duplicates,
+    )
+
+
+def _in_order(rows: Rows, order: Tensor) -> Rows:
+    """The images of ``order`` with their rows."""
+    columns = range(NUM_DETECTIONS, NUM_OVERLAPS + 1)
+    starts = [exclusive_cumsum(rows.images[:, column]).index_select(0, order) for column in columns]
+    images = rows.images.index_select(0, order)
+    ragged = [
+        part.index_select(0, ranges(start, images[:, column], int(images[:, column].sum())))
+        for part, start, column in zip(rows[1:], starts, columns, strict=True)
+    ]
+    return Rows(images, *ragged)
+
+
+def _raise_notes(images: Tensor, similarity: Similarity) -> None:
+    """Raise for the first image, by key, that a deferred check of values has failed."""
+    failed = images[:, NOTES] >> NOTE_INVALID
+    if not bool(failed.any()):
+        return
+    key, number = min(zip(images[failed != 0, KEY].tolist(), failed[failed != 0].tolist(), strict=True))
+    empty = images.new_empty((0, similarity.columns + OTHER_COLUMNS))
+    known = find_invalid(Batch(images, empty, empty), similarity)
+    name = f"image_id {key}" if key >= 0 else f"image {key - FIRST_ARRIVAL} in order of arrival"
+    if number > len(known):
+        raise ValueError(f"target['image_id'] of {name}: expected a non-negative int")
+    check = known[number - 1]
+    raise ValueError(f"{check.side}[{check.key!r}] of {name}: expected {check.expected}; call reset() to go on")

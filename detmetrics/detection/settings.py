@@ -1,0 +1,146 @@
+"""What the detection metrics are asked: settings, with the values that COCO takes."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from detmetrics import arguments
+from detmetrics.arguments import FrozenDict, optional
+from detmetrics.reduce.averages import AGGREGATES
+from detmetrics.settings import Settings
+
+IOU_THRESHOLDS = tuple(0.5 + i * ((0.95 - 0.5) / 9) for i in range(10))  # numpy.linspace(.5, .95, 10), to the last bit
+RECALL_POINTS = tuple(i * 0.01 for i in range(101))  # numpy.linspace(0, 1, 101), to the last bit
+MAX_DETECTIONS = (1, 10, 100)
+AREA_RANGES = FrozenDict({"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)})
+ALL_AREAS = (0.0, 1e10)
+NORMALIZE = {"true": (1,), "pred": (0,), "all": (0, 1)}  # the axes of a confusion matrix that sum to 1
+
+_NAMED_AREAS = {"all": ALL_AREAS, **AREA_RANGES}
+_area_range = functools.partial(arguments.area_range, choices=tuple(_NAMED_AREAS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSettings(Settings):
+    """Which classes there are, and what stands for 0/0."""
+
+    num_classes: Annotated[int | None, optional(arguments.limit)] = None
+    class_names: Annotated[FrozenDict[int, str] | None, optional(arguments.class_names)] = None
+    class_agnostic: Annotated[bool, arguments.boolean] = False
+    zero_division: Annotated[float, arguments.zero_division] = float("nan")
+
+    def check(self) -> None:
+        """Raise unless names and number of classes agree."""
+        arguments.classes(self.class_names, self.num_classes)
+
+    @property
+    def declared(self) -> FrozenDict[int, str] | None:
+        """The names of the declared classes by label; without names they are called by their labels."""
+        return arguments.classes(self.class_names, self.num_classes)
+
+    @property
+    def names_results(self) -> bool:
+        """Whether results per class are called by names that the user gave."""
+        return self.class_names is not None and not self.class_agnostic
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanAveragePrecisionSettings(ClassSettings):
+    """What :class:`detmetrics.MeanAveragePrecision` is asked."""
+
+    iou_thresholds: Annotated[tuple[float, ...], arguments.fractions] = IOU_THRESHOLDS
+    rec_thresholds: Annotated[tuple[float, ...], arguments.fractions] = RECALL_POINTS
+    max_detection_thresholds: Annotated[tuple[int, ...], arguments.limits] = MAX_DETECTIONS
+    area_ranges: Annotated[FrozenDict[str, tuple[float, float]], arguments.area_ranges] = AREA_RANGES
+    class_metrics: Annotated[bool, arguments.boolean] = False
+    extended_summary: Annotated[bool, arguments.boolean] = False
+
+    @property
+    def lowest_overlap(self) -> float:
+        """The smallest overlap that is asked about."""
+        return min(self.iou_thresholds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneThresholdSettings(ClassSettings):
+    """What metrics are asked that match at one IoU threshold."""
+
+    iou_threshold: Annotated[float, arguments.fraction] = 0.5
+    max_detections: Annotated[int | None, optional(arguments.limit)] = None
+    area_range: Annotated[str | tuple[float, float], _area_range] = "all"
+
+    @property
+    def area_bounds(self) -> tuple[float, float]:
+        """The inclusive bounds of the area range, in square pixels."""
+        return _NAMED_AREAS[self.area_range] if isinstance(self.area_range, str) else self.area_range
+
+    @property
+    def lowest_overlap(self) -> float:
+        """The smallest overlap that is asked about."""
+        return self.iou_threshold
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatingPointSettings(OneThresholdSettings):
+    """What metrics are asked that count the detections from one score on."""
+
+    score_threshold: Annotated[float, arguments.number] = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings(OperatingPointSettings):
+    """What precision, recall and F-score are asked: also how to average them."""
+
+    average: Annotated[str, arguments.one_of("micro", "macro", "weighted", "none")] = "micro"
+    aggregate: Annotated[str, arguments.one_of(*AGGREGATES)] = "dataset"
+    class_weights: Any = None  # checked below, with the classes
+    beta: Annotated[float, arguments.positive] = 1.0
+
+    def check(self) -> None:
+        """Raise unless classes, weights and reduction fit one another."""
+        super().check()
+        if self.average not in AGGREGATES[self.aggregate]:
+            expected = f"one of {tuple(AGGREGATES[self.aggregate])} with aggregate={self.aggregate!r}"
+            raise arguments.fail("average", expected, self.average)
+        if self.class_weights is not None:
+            number = None if self.declared is None else len(self.declared)
+            weights = arguments.class_weights("class_weights", self.class_weights, number, self.average)
+            self.set_plain("class_weights", weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfusionMatrixSettings(OperatingPointSettings):
+    """What :class:`detmetrics.DetectionConfusionMatrix` is asked."""
+
+    normalize: Annotated[str | None, arguments.one_of(None, *NORMALIZE)] = None
+
+    def check(self) -> None:
+        """Raise unless classes are declared."""
+        super().check()
+        if self.declared is None or self.class_agnostic:
+            raise ValueError(
+                "num_classes: expected num_classes or class_names, and class_agnostic=False, got classes "
+                f"{self.declared} and class_agnostic={self.class_agnostic}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvesSettings(OneThresholdSettings):
+    """What :class:`detmetrics.DetectionCurves` is asked."""
+
+    beta: Annotated[float, arguments.positive] = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSettings(OperatingPointSettings):
+    """What :class:`detmetrics.DetectionReport` is asked."""
+
+    matched_only: Annotated[bool, arguments.boolean] = False
+
+    def check(self) -> None:
+        """Raise unless pairs of classes can be reported."""
+        super().check()
+        if self.matched_only and self.class_agnostic:
+            raise ValueError("matched_only: expected class_agnostic=False with it, got class_agnostic=True")

@@ -1,0 +1,1 @@
+"""Files: COCO's annotations and results, and accumulated states."""

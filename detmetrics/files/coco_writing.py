@@ -1,0 +1,105 @@
+"""What ``update()`` takes as COCO's annotations and results."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from detmetrics.files.coco_masks import encode, mask_area, mask_box
+from detmetrics.overlap.boxes import to_xywh
+
+
+def to_coco(
+    preds: Sequence[Mapping[str, Any]],
+    target: Sequence[Mapping[str, Any]],
+    *,
+    box_format: str = "xyxy",
+    categories: Mapping[int, str] | None = None,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Write what ``update()`` takes as COCO annotations and results, ready for ``json.dump``.
+
+    Args:
+        preds: One dict per image with ``boxes`` ``(N, 4)``, ``scores`` ``(N,)``, ``labels`` ``(N,)``, and optionally
+            ``masks`` in any form that ``update()`` takes; then ``boxes`` may be missing.
+        target: One dict per image with ``boxes`` ``(M, 4)``, ``labels`` ``(M,)`` and optionally ``iscrowd``, ``area``,
+            ``ignore``, ``(M,)`` each, ``masks``, and ``image_id``; images without an id are numbered from 1.
+        box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
+        categories: Names by label; by default each label that occurs, named by its number.
+
+    Returns:
+        The annotations (``images``, ``categories``, ``annotations``) and the list of results. Boxes are float64 xywh,
+        masks run-length encodings.
+
+    Raises:
+        ImportError: if there are masks and pycocotools is missing.
+
+    Example:
+        >>> boxes, labels = torch.tensor([[0.0, 0.0, 4.0, 2.0]]), torch.tensor([1])
+        >>> annotations, results = to_coco(
+        ...     [{"boxes": boxes, "labels": labels, "scores": torch.tensor([0.5])}],
+        ...     [{"boxes": boxes, "labels": labels}],
+        ...     categories={1: "cat"},
+        ... )
+        >>> results
+        [{'image_id': 1, 'category_id': 1, 'bbox': [0.0, 0.0, 4.0, 2.0], 'score': 0.5}]
+    """
+    image_ids = [int(item.get("image_id", number)) for number, item in enumerate(target, start=1)]
+    results = [
+        {"image_id": image_id, **result}
+        for image_id, item in zip(image_ids, preds, strict=True)
+        for result in _entries(item, box_format, {"score": item["scores"].tolist()})
+    ]
+    annotations = [
+        {"image_id": image_id, **annotation}
+        for image_id, item in zip(image_ids, target, strict=True)
+        for annotation in _annotations(item, box_format)
+    ]
+    if categories is None:
+        labels = {entry["category_id"] for entry in itertools.chain(annotations, results)}
+        categories = {label: str(label) for label in sorted(labels)}
+    document = {
+        "images": _images(image_ids, itertools.chain(results, annotations)),
+        "categories": [{"id": label, "name": name} for label, name in categories.items()],
+        "annotations": [{"id": number, **annotation} for number, annotation in enumerate(annotations, start=1)],
+    }
+    return document, results
+
+
+def _images(image_ids: Sequence[int], entries: Iterable[Mapping[str, Any]]) -> list[dict[str, int]]:
+    """The images, with the sizes of their masks where there are any."""
+    sizes = {row["image_id"]: row["segmentation"]["size"] for row in entries if "segmentation" in row}
+    return [
+        {"id": i, **(dict(zip(("height", "width"), sizes[i], strict=True)) if i in sizes else {})} for i in image_ids
+    ]
+
+
+def _annotations(item: Mapping[str, Any], box_format: str) -> Iterator[dict[str, Any]]:
+    """The targets of an image as COCO annotations, but for their ids."""
+    columns = {"iscrowd": item.get("iscrowd", torch.zeros(len(item["labels"]))).int().tolist()}
+    if "area" in item:
+        columns["area"] = item["area"].tolist()
+    if "ignore" in item:
+        columns["ignore"] = item["ignore"].int().tolist()
+    for entry in _entries(item, box_format, columns):
+        if "area" not in entry:
+            has_mask = "segmentation" in entry
+            entry["area"] = mask_area(entry["segmentation"]) if has_mask else math.prod(entry["bbox"][2:])
+        yield entry
+
+
+def _entries(item: Mapping[str, Any], box_format: str, more: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """The objects of an image as they are in both files, with further columns."""
+    columns = {"category_id": item["labels"].tolist()}
+    masks = encode(item) if "masks" in item else None
+    if masks is None or "boxes" in item:
+        columns["bbox"] = torch.cat(to_xywh(item["boxes"].reshape(-1, 4), box_format), dim=1).tolist()
+    else:
+        columns["bbox"] = [mask_box(mask) for mask in masks]
+    if masks is not None:
+        columns["segmentation"] = masks
+    columns |= more
+    return (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))

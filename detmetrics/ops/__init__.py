@@ -1,1 +1,0 @@
-"""Tensors in, tensors out: overlaps, matching, counting, scores. Nothing here knows of metrics."""

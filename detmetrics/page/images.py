@@ -1,0 +1,114 @@
+"""The worst images themselves, with what became of their targets and predictions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from detmetrics.count.outcomes import Outcome
+from detmetrics.detection.operating_point import outcomes
+from detmetrics.files.coco import CocoData
+from detmetrics.match.evaluation_data import EvaluationData
+from detmetrics.page.numbers import Numbers
+from detmetrics.page.rows import ImageRow
+from detmetrics.page.thumbnails import Mark, Thumbnail, thumbnail
+from detmetrics.ragged import descending_key, lexsort
+
+
+def show_images(rows: Sequence[ImageRow], numbers: Numbers, data: CocoData, folder: Path) -> list[Thumbnail | str]:
+    """The images of some rows, or a text in the place of one that cannot be shown.
+
+    Args:
+        rows: Which images.
+        numbers: What was counted in them.
+        data: Their boxes and the names of their files.
+        folder: Where the files are.
+    """
+    given = {item["image_id"]: i for i, item in enumerate(data.target)}
+    outcome = outcomes(numbers.data, numbers.point)
+    shown: list[Thumbnail | str] = []
+    for row in rows:
+        at = given.get(row.image_id)
+        if at is None or not row.file_name:
+            shown.append("The annotations have no file_name for this image.")
+            continue
+        preds, target = data.preds[at], data.target[at]
+        if not _agrees(numbers.data, row.position, preds, target):
+            shown.append(f"{row.file_name}: the data have other boxes than the metric has seen")
+            continue
+        own = outcome_of_image(numbers.data, outcome, row.position)
+        shown.append(_show(folder, row.file_name, marks(preds, target, own, data.categories)))
+    return shown
+
+
+def _show(folder: Path, file_name: str, drawn: list[Mark]) -> Thumbnail | str:
+    path = Path(os.path.normpath(folder / file_name))
+    if not path.is_relative_to(os.path.normpath(folder)):  # a page that is passed on must not hold other files
+        return f"{file_name}: not in the folder of the images"
+    try:
+        return thumbnail(path, drawn)
+    except OSError as error:
+        return f"{file_name}: {error.strerror or error}"
+
+
+def _agrees(data: EvaluationData, index: int, preds: Mapping[str, Any], target: Mapping[str, Any]) -> bool:
+    """Whether an image has the labels that the metric has seen in it."""
+    seen = data.labels[data.image == index], data.target_labels[data.target_image == index]
+    given = preds["labels"], target["labels"]
+    return all(ours.tolist() == sorted(theirs.tolist()) for ours, theirs in zip(seen, given, strict=True))
+
+
+def outcome_of_image(data: EvaluationData, outcome: Outcome, index: int) -> Outcome:
+    """The part of an outcome that is about one image, as indices into its own detections and targets.
+
+    The rows of an image follow one another, so that the index of its first row is the number of rows before it.
+    """
+
+    def own(rows: Tensor, image: Tensor) -> Tensor:
+        return rows[image.index_select(0, rows) == index] - (image < index).sum()
+
+    found = data.image.index_select(0, outcome.detection) == index
+    return Outcome(
+        detection=own(outcome.detection, data.image),
+        target=own(outcome.target, data.target_image),
+        iou=outcome.iou[found],
+        wrong=own(outcome.wrong, data.image),
+        missed=own(outcome.missed, data.target_image),
+    )
+
+
+def marks(
+    preds: Mapping[str, Any], target: Mapping[str, Any], outcome: Outcome, names: Mapping[int, str]
+) -> list[Mark]:
+    """The boxes to draw on an image: its targets, then the predictions that count.
+
+    Args:
+        preds: ``boxes`` ``(N, 4)`` xywh pixels, ``scores`` and ``labels``, ``(N,)`` each.
+        target: ``boxes`` ``(M, 4)`` and ``labels`` ``(M,)``.
+        outcome: That of this image alone.
+        names: The names of the labels.
+    """
+    # Evaluation data have detections by label and score, and targets by label, otherwise in the order given.
+    pred_order = lexsort(preds["labels"], descending_key(preds["scores"].double()))
+    target_order = lexsort(target["labels"])
+    target_kinds = _kinds(target_order, {"found": outcome.target, "missed": outcome.missed})
+    pred_kinds = _kinds(pred_order, {"right": outcome.detection, "wrong": outcome.wrong})
+    boxes, labels, scores = target["boxes"].tolist(), target["labels"].tolist(), preds["scores"].tolist()
+    drawn = []
+    for i, box in enumerate(boxes):
+        kind = target_kinds.get(i, "ignored")
+        drawn.append(Mark(kind, box, f"target: {names[labels[i]]}, {kind}"))
+    boxes, labels = preds["boxes"].tolist(), preds["labels"].tolist()
+    for i, kind in sorted(pred_kinds.items()):
+        drawn.append(Mark(kind, boxes[i], f"prediction: {names[labels[i]]} {scores[i]:.2f}, {kind}"))
+    return drawn
+
+
+def _kinds(order: Tensor, rows: Mapping[str, Tensor]) -> dict[int, str]:
+    """What became of the boxes of an image, by their index in it, from rows in the order of evaluation data."""
+    listed = order.tolist()
+    return {listed[row]: kind for kind, which in rows.items() for row in which.tolist()}

@@ -1,0 +1,87 @@
+"""The rows of the tables on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from detmetrics.page.numbers import FORMULAS, Numbers, class_means
+from detmetrics.reduce.averages import average
+
+MOST_CONFUSIONS = 15
+
+
+class ClassRow(NamedTuple):
+    """The scores of a class."""
+
+    name: str
+    average_precision: float
+    average_precision_at: float
+    precision: float
+    recall: float
+    f1: float
+    best_f1: float
+    best_score_threshold: float
+    targets: int
+    predictions: int
+
+
+def class_rows(numbers: Numbers) -> list[ClassRow]:
+    """One row per class."""
+    tp, fp, fn = numbers.counts
+    columns = (
+        class_means(numbers.results["precision"]),
+        numbers.average_precision,
+        *(average(formula, numbers.counts, average="none") for formula in FORMULAS.values()),
+        numbers.curves.best_f_beta[:-1],
+        numbers.curves.best_score_threshold[:-1],
+        tp + fn,
+        tp + fp,
+    )
+    rows = zip(numbers.names, *(column.tolist() for column in columns), strict=True)
+    return [ClassRow(*row) for row in rows]
+
+
+class Confusion(NamedTuple):
+    """How often the targets of a class were taken for another."""
+
+    target: str
+    prediction: str
+    times: int
+    share: float  # of the targets of the class
+
+
+def confusions(numbers: Numbers) -> list[Confusion]:
+    """The pairs of classes that are taken for one another most often."""
+    if numbers.matrix is None:
+        return []
+    between = numbers.matrix[:-1, :-1].clone().fill_diagonal_(0)
+    counts, cells = between.flatten().sort(descending=True, stable=True)
+    targets, found = numbers.matrix.sum(dim=1).tolist(), []
+    for count, cell in zip(counts[:MOST_CONFUSIONS].tolist(), cells.tolist(), strict=False):
+        if count:
+            row, column = divmod(cell, len(between))
+            found.append(Confusion(numbers.names[row], numbers.names[column], count, count / targets[row]))
+    return found
+
+
+class ImageRow(NamedTuple):
+    """What was found in an image."""
+
+    position: int  # among the images of the metric
+    image_id: int
+    file_name: str
+    tp: int
+    fp: int
+    fn: int
+    f1: float
+
+
+def worst_images(per_image: Mapping[str, Tensor], count: int, file_names: Mapping[int, str]) -> list[ImageRow]:
+    """The images with errors, the lowest F1 first and among equals those with the most errors."""
+    image_ids, *columns = (column.tolist() for column in per_image.values())
+    names = (file_names.get(image_id, "") for image_id in image_ids)
+    rows = [ImageRow(*row) for row in zip(range(len(image_ids)), image_ids, names, *columns, strict=True)]
+    return sorted((row for row in rows if row.fp + row.fn), key=lambda row: (row.f1, -row.fp - row.fn))[:count]

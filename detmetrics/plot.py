@@ -1,0 +1,47 @@
+"""Pictures of results. ``metric.plot()`` draws them; here they are functions of what ``compute()`` returns.
+
+Each returns matplotlib's figure and axis. Without an axis a new figure is made, of a size that fits the data; it needs
+no display. Lines differ in dashes as well as in colour, and the colours are told apart with any colour vision.
+"""
+
+from detmetrics.show.plot import (
+    POOLED,
+    averages,
+    by_size,
+    class_bars,
+    confusion_matrix,
+    diagonal_share,
+    headline,
+    history,
+    iou_fan,
+    label_of,
+    mean_over_classes,
+    numbers,
+    precision_recall,
+    report_bars,
+    score,
+    score_curves,
+    size_bars,
+    summary_bars,
+)
+
+__all__ = [
+    "POOLED",
+    "averages",
+    "by_size",
+    "class_bars",
+    "confusion_matrix",
+    "diagonal_share",
+    "headline",
+    "history",
+    "iou_fan",
+    "label_of",
+    "mean_over_classes",
+    "numbers",
+    "precision_recall",
+    "report_bars",
+    "score",
+    "score_curves",
+    "size_bars",
+    "summary_bars",
+]

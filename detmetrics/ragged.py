@@ -1,0 +1,172 @@
+"""Rows in runs: sorting them, finding where runs start, and walking ranges of different lengths at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+GOLDEN_RATIO = -0x61C8864680B583EB  # 2**64 divided by it, as int64
+
+
+def reads_are_free(device: torch.device) -> bool:
+    """Whether reading a number back from the device costs nothing. Elsewhere it waits for all work under way."""
+    return device.type == "cpu"
+
+
+def descending_key(values: Tensor) -> Tensor:
+    """Integers that sort ascending as ``values`` sort descending.
+
+    Args:
+        values: ``(N,)`` float64, no NaN.
+
+    Returns:
+        ``(N,)`` int64. Equal values have equal keys; -0.0 counts as 0.0. Integers sort several times faster than
+        floats, on a CPU by radix, and the fewer bits the faster: values that float32 holds exactly get 32 bits there.
+
+    Example:
+        >>> descending_key(torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)).argsort().tolist()
+        [2, 0, 1]
+    """
+    if reads_are_free(values.device):
+        narrow = values.float()
+        if bool((narrow == values).all()):
+            return _descending_bits(narrow, torch.int32).long()
+    return _descending_bits(values, torch.int64)
+
+
+def _descending_bits(values: Tensor, dtype: torch.dtype) -> Tensor:
+    info = torch.iinfo(dtype)
+    bits = (values + 0.0).view(dtype)
+    # The bits of negative floats grow as the values fall: flip all but the sign. Then ~ turns the order around.
+    return ~(bits ^ ((bits >> info.bits - 1) & info.max))
+
+
+def lexsort(*keys: Tensor) -> Tensor:
+    """The stable order of rows by several keys, the first key deciding first.
+
+    Args:
+        keys: ``(N,)`` int64 each, the most significant first.
+
+    Returns:
+        ``(N,)`` int64 indices of the rows in ascending order.
+
+    Example:
+        >>> lexsort(torch.tensor([1, 0, 1, 0]), torch.tensor([5, 7, 4, 7])).tolist()
+        [1, 3, 2, 0]
+    """
+    if reads_are_free(keys[0].device) and len(keys[0]):
+        keys = tuple(_packed(keys))
+    *rest, last = keys
+    order = last.sort(stable=True).indices
+    for key in reversed(rest):
+        order = order.index_select(0, key.index_select(0, order).sort(stable=True).indices)
+    return order
+
+
+def _packed(keys: Sequence[Tensor]) -> list[Tensor]:
+    """The same order by fewer keys: neighbours whose ranges fit into 63 bits together become one."""
+    packed: list[Tensor] = []
+    span = 1 << 63  # of the key packed last; nothing fits beside it yet
+    for key in reversed(keys):
+        low, high = (int(extreme) for extreme in key.aminmax())
+        if span * (high - low + 1) < 1 << 63:
+            packed[-1] = (key - low) * span + packed[-1]
+            span *= high - low + 1
+        else:
+            span = high - low + 1
+            packed.append(key - low if span < 1 << 63 else key)
+    return packed[::-1]
+
+
+def invert(order: Tensor) -> Tensor:
+    """Where each row goes in an order: ``order[invert(order)]`` counts from 0. ``(N,)`` int64."""
+    return torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=order.device))
+
+
+def exclusive_cumsum(counts: Tensor) -> Tensor:
+    """Where each run starts when runs of these lengths follow one another, ``(G,)``, of the dtype of ``counts``."""
+    return counts.cumsum(0, dtype=counts.dtype) - counts
+
+
+def owners(counts: Tensor, total: int) -> Tensor:
+    """The run that each row belongs to, ``(total,)`` of the dtype of ``counts`` ``(G,)``, whose sum is ``total``."""
+    runs = torch.arange(len(counts), dtype=counts.dtype, device=counts.device)
+    return torch.repeat_interleave(runs, counts, output_size=total)
+
+
+def ranges(start: Tensor, counts: Tensor, total: int) -> Tensor:
+    """The integers of the ranges ``[start, start + count)``, one range after the other.
+
+    Args:
+        start: ``(G,)``, int64 or int32.
+        counts: ``(G,)`` of that dtype, not negative.
+        total: The sum of ``counts``, known to the host.
+
+    Returns:
+        ``(total,)`` of that dtype.
+
+    Example:
+        >>> ranges(torch.tensor([7, 0]), torch.tensor([2, 3]), 5).tolist()
+        [7, 8, 0, 1, 2]
+    """
+    shift = torch.repeat_interleave(start - exclusive_cumsum(counts), counts, output_size=total)
+    return shift + torch.arange(total, dtype=shift.dtype, device=counts.device)
+
+
+def run_starts(*keys: Tensor) -> Tensor:
+    """Whether a row differs in any key from the row before it, ``(N,)`` bool; the first row does."""
+    starts = torch.zeros_like(keys[0], dtype=torch.bool)
+    starts[:1] = True
+    for key in keys:
+        starts[1:] |= key[1:] != key[:-1]
+    return starts
+
+
+def rank_in_run(starts: Tensor) -> Tensor:
+    """How many rows of the same run come before a row, ``(N,)`` int64, from the marks of :func:`run_starts`."""
+    if not len(starts):
+        return torch.zeros_like(starts, dtype=torch.int64)
+    position = torch.arange(len(starts), device=starts.device)
+    return position - torch.where(starts, position, 0).cummax(0).values
+
+
+def mix(values: Tensor) -> Tensor:
+    """Distinct int64 to distinct int64 that look random: splitmix64's, with wrap-around.
+
+    Source: Steele, Lea and Flood, Fast splittable pseudorandom number generators (OOPSLA 2014), variant 13 of Stafford.
+    """
+    mixed = values + GOLDEN_RATIO
+    for bits, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15)):
+        mixed ^= _shifted(mixed, bits)
+        mixed *= factor
+    mixed ^= _shifted(mixed, 31)
+    return mixed
+
+
+def _shifted(values: Tensor, bits: int) -> Tensor:
+    """The bits of int64 moved down, with zeros from above, not copies of the sign: those would lose a bit in a XOR."""
+    shifted = values >> bits
+    shifted &= (1 << 64 - bits) - 1
+    return shifted
+
+
+def hash_rows(rows: Tensor) -> Tensor:
+    """A hash of each row of ``(N, K)`` int64, ``(N,)`` int64: every column is mixed, each in a way of its own."""
+    column = torch.arange(rows.shape[1], device=rows.device)
+    return mix(mix(rows ^ mix(column)).sum(dim=1))
+
+
+def hash_runs(rows: Tensor, run: Tensor, num_runs: int) -> Tensor:
+    """A hash of the rows of each run, whatever their order: the sum of the hashes of rows, exact in int64.
+
+    Args:
+        rows: ``(N, K)`` int64.
+        run: ``(N,)`` int64, the run of each row.
+        num_runs: G.
+
+    Returns:
+        ``(G,)`` int64; 0 for a run without rows.
+    """
+    return torch.zeros(num_runs, dtype=torch.int64, device=rows.device).index_add_(0, run, hash_rows(rows))

@@ -1,0 +1,203 @@
+"""The F1 score of a segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from detmetrics.segmentation.metric import CountingMetric, evaluate
+from detmetrics.segmentation.scores import score, support
+from detmetrics.segmentation.settings import ScoreSettings
+from detmetrics.settings import Setting
+
+
+class SegmentationF1Score(CountingMetric):
+    """F1, which is Dice: 2 tp / (2 tp + fp + fn).
+
+    With ``aggregate="dataset"`` the state is of constant size, 32 bytes per class; otherwise, and for images with ids,
+    it is a row of ``16 + 32 C`` bytes per image. The counts are int64, so no number of pixels is too large.
+
+    The function is :func:`detmetrics.functional.segmentation_f1_score`.
+
+    Args:
+        task: ``"multiclass"`` (label maps), ``"binary"`` (one mask, whose foreground is reported) or ``"multilabel"``
+            (C masks).
+        num_classes: C. None for binary inputs, or if ``class_names`` has them.
+        class_names: The names of the C classes, in the results: a list, or a dict from label to name.
+        average: ``"micro"`` (counts pooled over the classes), ``"macro"`` (mean over the classes), ``"weighted"`` (mean
+            by the target support), ``"none"`` (one value per class).
+        aggregate: ``"dataset"`` (counts pooled over the images, then the score), ``"imagewise"`` (the score of each
+            image as if it were the data set, then the mean over images), ``"classwise"`` (for each class the mean over
+            images, then over classes; not with micro), ``"pooled"`` (the mean over all defined cells of images and
+            classes; macro or none).
+        ignore_index: Values of the target, labels or not, whose pixels are left out of everything: an int, several, or
+            None. A class among them is left out of averages too.
+        exclude_classes: Classes that are left out of averages alone, the background for example: an int, several, or
+            None.
+        class_weights: C numbers of 0 or more for macro averages: sum(w * s) / sum(w) over the defined cells.
+        zero_division: What stands for 0/0, also in a mean over nothing. NaN is left out of means.
+        threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
+        from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
+            same for both.
+        kwargs: The keyword arguments of ``torchmetrics.Metric``.
+
+    Raises:
+        ValueError: if an argument does not fit.
+
+    Example:
+        >>> import torch
+        >>> from detmetrics import SegmentationF1Score
+        >>> metric = SegmentationF1Score(num_classes=3, exclude_classes=0, aggregate="imagewise")
+        >>> metric.update(torch.tensor([[0, 1, 1, 1], [0, 0, 0, 0]]), torch.tensor([[0, 0, 1, 1], [0, 0, 0, 0]]))
+        >>> metric.compute()  # nothing is defined in the second image
+        tensor(0.8000, dtype=torch.float64)
+    """
+
+    formula = "f1"  # of detmetrics.segmentation.scores.FORMULAS
+
+    class_names = Setting()
+    average = Setting()
+    aggregate = Setting()
+    exclude_classes = Setting()
+    class_weights = Setting()
+
+    def __init__(
+        self,
+        *,
+        task: str = "multiclass",
+        num_classes: int | None = None,
+        class_names: Sequence[str] | Mapping[int, str] | None = None,
+        average: str = "macro",
+        aggregate: str = "dataset",
+        ignore_index: int | Sequence[int] | None = None,
+        exclude_classes: int | Sequence[int] | None = None,
+        class_weights: Sequence[float] | Tensor | None = None,
+        zero_division: float = float("nan"),
+        threshold: float = 0.5,
+        from_logits: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        settings = ScoreSettings.of(
+            task=task,
+            num_classes=num_classes,
+            class_names=class_names,
+            average=average,
+            aggregate=aggregate,
+            ignore_index=ignore_index,
+            exclude_classes=exclude_classes,
+            class_weights=class_weights,
+            zero_division=zero_division,
+            threshold=threshold,
+            from_logits=from_logits,
+        )
+        super().__init__(settings, **kwargs)
+
+    def compute(self) -> Tensor | dict[str, Tensor]:
+        """The F1 score of all images so far.
+
+        Returns:
+            A 0-d float64 tensor in [0, 1]. With ``average="none"`` ``(C,)``, NaN for ignored and excluded classes, or a
+            dict of 0-d tensors ``f1/<name>`` if there are class names.
+
+        Raises:
+            ValueError: if an id has several targets, or if values of an earlier update were invalid.
+        """
+        return score(self.formula, self.data(), self.settings)
+
+    def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:
+        """Draw the score, or with ``average="none"`` a bar per class; over several results its history.
+
+        Args:
+            val: What ``compute()`` or ``forward()`` has returned, or a list of such results, one per epoch. None for
+                ``compute()`` now, on all ranks.
+            ax: A matplotlib axis to draw on. None for that of a new figure.
+
+        Returns:
+            The matplotlib figure and axis.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+            ValueError: if ``val`` has nothing that can be drawn.
+        """
+        from detmetrics.show.plot import pictures
+
+        picture = pictures.Score(self.formula, self.settings.names, support=lambda: support(self.data(), self.settings))
+        return pictures.draw(picture, val, self.compute, ax)
+
+
+def segmentation_f1_score(
+    preds: Tensor,
+    target: Tensor,
+    image_ids: Sequence[int] | Tensor | None = None,
+    *,
+    task: str = "multiclass",
+    num_classes: int | None = None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
+    average: str = "macro",
+    aggregate: str = "dataset",
+    ignore_index: int | Sequence[int] | None = None,
+    exclude_classes: int | Sequence[int] | None = None,
+    class_weights: Sequence[float] | Tensor | None = None,
+    zero_division: float = float("nan"),
+    threshold: float = 0.5,
+    from_logits: bool = False,
+) -> Tensor | dict[str, Tensor]:
+    """F1, which is Dice, of a whole data set.
+
+    Args:
+        preds: multiclass: labels ``(B, ...)`` of any dtype, or scores ``(B, C, ...)``, whose largest counts. binary:
+            ``(B, ...)``, multilabel: ``(B, C, ...)``, scores of a floating dtype, or 0 and 1 of another.
+        target: multiclass: labels ``(B, ...)``; binary and multilabel: 0 and 1, of the shape of ``preds``.
+        image_ids: A non-negative int for each image, ``(B,)``: repeated images count once.
+        task: ``"multiclass"`` (label maps), ``"binary"`` (one mask, whose foreground is reported) or ``"multilabel"``
+            (C masks).
+        num_classes: C. None for binary inputs, or if ``class_names`` has them.
+        class_names: The names of the C classes, in the results: a list, or a dict from label to name.
+        average: ``"micro"`` (counts pooled over the classes), ``"macro"`` (mean over the classes), ``"weighted"`` (mean
+            by the target support), ``"none"`` (one value per class).
+        aggregate: ``"dataset"`` (counts pooled over the images, then the score), ``"imagewise"`` (the score of each
+            image as if it were the data set, then the mean over images), ``"classwise"`` (for each class the mean over
+            images, then over classes; not with micro), ``"pooled"`` (the mean over all defined cells of images and
+            classes; macro or none).
+        ignore_index: Values of the target, labels or not, whose pixels are left out of everything: an int, several, or
+            None. A class among them is left out of averages too.
+        exclude_classes: Classes that are left out of averages alone, the background for example: an int, several, or
+            None.
+        class_weights: C numbers of 0 or more for macro averages: sum(w * s) / sum(w) over the defined cells.
+        zero_division: What stands for 0/0, also in a mean over nothing. NaN is left out of means.
+        threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
+        from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
+            same for both.
+
+    Returns:
+        A 0-d float64 tensor in [0, 1]. With ``average="none"`` ``(C,)``, NaN for ignored and excluded classes, or a
+        dict of 0-d tensors ``f1/<name>`` if there are class names.
+
+    Raises:
+        ValueError: if an argument or an input does not fit.
+
+    Example:
+        >>> import torch
+        >>> from detmetrics.functional import segmentation_f1_score
+        >>> preds, target = torch.tensor([[0, 1, 1]]), torch.tensor([[0, 0, 1]])
+        >>> round(segmentation_f1_score(preds, target, num_classes=2).item(), 4)
+        0.6667
+    """
+    metric = SegmentationF1Score(
+        task=task,
+        num_classes=num_classes,
+        class_names=class_names,
+        average=average,
+        aggregate=aggregate,
+        ignore_index=ignore_index,
+        exclude_classes=exclude_classes,
+        class_weights=class_weights,
+        zero_division=zero_division,
+        threshold=threshold,
+        from_logits=from_logits,
+        sync_on_compute=False,
+    )
+    result: Tensor | dict[str, Tensor] = evaluate(metric, preds, target, image_ids)
+    return result

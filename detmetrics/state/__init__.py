@@ -1,0 +1,1 @@
+"""State as a value: rows that concatenate and totals that add, over batches, ranks, merges and checkpoints."""

@@ -1,0 +1,115 @@
+"""One gather: the states of one or of several metrics packed into one vector, and what came from all ranks joined."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detmetrics.state.rows import Chunks, Layout, renumbered
+
+State = dict[str, Any]  # Chunks of rows, or a tensor of totals
+Layouts = Mapping[str, Layout]
+Gather = Callable[[Tensor], "list[Tensor]"]  # a vector of this rank into those of all ranks
+
+FAILED = -1  # stands in the header of a rank that could not pack its states
+
+
+def synchronise(
+    prepare: Callable[[], Sequence[State]],
+    layouts: Sequence[Layouts],
+    description: Mapping[str, str],
+    gather: Gather,
+    device: torch.device,
+) -> list[State]:
+    """Gather the states of all ranks and join them.
+
+    Args:
+        prepare: Gives the states of this rank, one for each of ``layouts``. If it raises, all ranks raise.
+        layouts: What the states hold.
+        description: What must agree between the ranks: an attribute and its value as text.
+        gather: Collects a vector of every rank, in the order of ranks.
+        device: Where the vector is made.
+
+    Returns:
+        The joined states: rows one rank after the other, totals added. Image j in order of arrival on rank r of W is
+        image ``r + j * W`` of the joined rows, the order in which samplers deal images out.
+
+    Raises:
+        RuntimeError: on all ranks, if one of them failed, or if the ranks differ in an attribute.
+    """
+    failure: Exception | None = None
+    digest = zlib.crc32(repr(sorted(description.items())).encode())
+    try:
+        packed = _pack(prepare(), layouts, digest, device)
+    except Exception as error:  # the other ranks wait in the gather: tell them, then raise
+        failure, packed = error, torch.tensor([FAILED], device=device)
+    vectors = gather(packed)
+    if failure is not None:
+        raise failure
+    heads = [int(vector[0]) for vector in vectors]
+    if FAILED in heads:
+        raise RuntimeError(f"rank {heads.index(FAILED)} could not contribute its state; see its error")
+    if any(head != digest for head in heads):
+        _raise_difference(description, gather, device)
+    ranks = [_unpack(vector, layouts) for vector in vectors]
+    return [_joined(states, own) for states, own in zip(zip(*ranks, strict=True), layouts, strict=True)]
+
+
+def _pack(states: Sequence[State], layouts: Sequence[Layouts], digest: int, device: torch.device) -> Tensor:
+    """``[digest, number of rows of each list of rows, every row and total]``, (L,) int64."""
+    header, body = [digest], []
+    for state, own in zip(states, layouts, strict=True):
+        for name, layout in own.items():
+            value = state[name]
+            if layout.width is not None:
+                value = value.joined(layout.width, device) if isinstance(value, Chunks) else value
+                header.append(len(value))
+            body.append(value.to(device).flatten())
+    return torch.cat([torch.tensor(header, device=device), *body])
+
+
+def _unpack(vector: Tensor, layouts: Sequence[Layouts]) -> list[dict[str, Tensor]]:
+    at = 1 + sum(layout.width is not None for own in layouts for layout in own.values())
+    num_rows = iter(vector[1:at].tolist())
+    states: list[dict[str, Tensor]] = []
+    for own in layouts:
+        states.append({})
+        for name, layout in own.items():
+            shape = layout.shape if layout.width is None else (next(num_rows), layout.width)
+            end = at + torch.Size(shape).numel()
+            states[-1][name], at = vector[at:end].view(shape), end
+    return states
+
+
+def _joined(ranks: Sequence[Mapping[str, Tensor]], layouts: Layouts) -> State:
+    joined: State = {}
+    for name, layout in layouts.items():
+        parts = [rank[name] for rank in ranks]
+        if layout.width is None:
+            joined[name] = torch.stack(parts).sum(dim=0)
+        else:
+            strides = range(len(ranks))
+            joined[name] = Chunks(
+                renumbered(part, r, len(ranks)) if layout.keyed else part
+                for r, part in zip(strides, parts, strict=True)
+            )
+    return joined
+
+
+def _raise_difference(description: Mapping[str, str], gather: Gather, device: torch.device) -> None:
+    """Raise an error that says which attribute differs between which ranks; every rank comes here."""
+    text = "\0".join(part for item in description.items() for part in item).encode()
+    texts = [bytes(vector.tolist()).decode() for vector in gather(torch.tensor(list(text), device=device))]
+    ranks = [dict(zip(parts[::2], parts[1::2], strict=True)) for parts in (text.split("\0") for text in texts)]
+    for rank, other in enumerate(ranks):
+        for name in {**ranks[0], **other}:
+            values = ranks[0].get(name, "nothing"), other.get(name, "nothing")
+            if values[0] != values[1]:
+                raise RuntimeError(
+                    f"{name}: expected the same on all ranks, got {values[0]} on rank 0 and {values[1]} on rank {rank}"
+                )
+    raise RuntimeError("expected the same metrics on all ranks")

@@ -1,0 +1,415 @@
+"""Between our metrics and ``torchmetrics.Metric``. This file alone names private parts of torchmetrics.
+
+Tested with the releases that pyproject.toml admits; ``tests/state/test_metric.py`` checks what is relied on.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+import torchmetrics
+from torch import Tensor
+from torchmetrics.utilities.distributed import gather_all_tensors
+from torchmetrics.utilities.exceptions import TorchMetricsUserError
+from torchmetrics.utilities.prints import rank_zero_warn
+
+from detmetrics.settings import Settings
+from detmetrics.state.rows import Chunks, Layout
+from detmetrics.state.sync import State, synchronise
+
+_SAVED_BY = "saved_by_rank"  # key in a state_dict
+
+
+class Adapter(torchmetrics.Metric):
+    """``update``, ``compute``, ``forward``, ``reset``, ``sync``, checkpoints and casts for states of rows and totals.
+
+    What the states are, and how they are read and merged, is left to :class:`detmetrics.Metric`.
+
+    Args:
+        settings: What readers of the state are asked.
+        kwargs: The keyword arguments of ``torchmetrics.Metric``.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    higher_is_better: bool | None = True
+    plot_lower_bound: float | None = 0.0
+    plot_upper_bound: float | None = 1.0
+
+    def __init__(self, settings: Settings, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._settings = settings
+        self.layouts: dict[str, Layout] = {}  # what each state holds
+        self.configuration: Any = None
+        self.base_names: set[str] = set()  # of the states, without the digest of the configuration
+        self._lock = threading.RLock()
+        self._computed_for: Any = None  # the version and the settings of the result that is kept
+        self._gathered: tuple[Any, Any] | None = None  # a version of this rank's state, what was read of all ranks
+        self._local_version: Any = None  # of this rank's state while the metric is synced
+
+    def settle(self) -> None:
+        """Turn pending work into final rows. Called before anything reads, moves or compares the state."""
+
+    def version(self) -> Any:
+        """Equal as long as the state is the same."""
+        raise NotImplementedError
+
+    def chunks(self, state: str) -> Chunks:
+        """The chunks of a state of rows."""
+        raise NotImplementedError
+
+    def checked_states(self, incoming: Mapping[str, Any]) -> State:
+        """States from elsewhere, on this device; raises if they do not fit."""
+        raise NotImplementedError
+
+    def add_states(self, incoming: State) -> None:
+        """Add checked states to those of the metric."""
+        raise NotImplementedError
+
+    def description(self) -> dict[str, str]:
+        """What must agree between the ranks."""
+        raise NotImplementedError
+
+    def set_states(self, states: Mapping[str, Any]) -> None:
+        """Assign states, which are neither modules nor parameters."""
+        self.__dict__.update(states)
+
+    def count_updates(self, count: int) -> None:
+        """Say that the states have what further updates added."""
+        self._update_count += count
+
+    def row_states(self) -> list[str]:
+        """The names of the states that hold rows."""
+        return [state for state, layout in self.layouts.items() if layout.width is not None]
+
+    # ---------------------------------------------------------------------------------- update, compute, forward, reset
+
+    def _wrap_update(self, update: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(update)
+        def wrapped(*args: Any, **kwargs: Any) -> None:
+            self.refuse_when_synced("update", self)
+            with self._lock, torch.no_grad(), no_autocast(self.device):
+                update(*args, **kwargs)
+                self._update_count += 1
+                if self.compute_on_cpu:
+                    self.set_states({s: Chunks(c.cpu() for c in self.chunks(s)) for s in self.row_states()})
+
+        return wrapped
+
+    def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(compute)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            if not self.update_called:
+                rank_zero_warn(f"{type(self).__name__}: compute() was called before update()", UserWarning)
+            with self._lock:
+                if not self._has_result():
+                    ready = self._is_synced or not self.waits_for_ranks() or self.is_gathered()
+                    with self._prepared() if ready else self.synced():
+                        result = compute(*args, **kwargs)
+                    self._computed = map_tensors(lambda x: x.to(self.device), result)
+                    self._computed_for = self._question()
+                return map_tensors(torch.clone, self._computed)
+
+        return wrapped
+
+    def _has_result(self) -> bool:
+        """Whether the result that is kept answers for this state and these settings."""
+        return self.compute_with_cache and self._computed is not None and self._computed_for == self._question()
+
+    def _question(self) -> Any:
+        """The version of this rank's state, and what it is asked."""
+        return (self._local_version if self._is_synced else self.version()), self._settings
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """``update()``, and the value of this batch alone; the cost does not grow with what was accumulated."""
+        self.refuse_when_synced("forward", self)
+        with self._lock:
+            self.settle()
+            history, count = self.metric_state, self._update_count
+            self.reset()
+            self._to_sync = self.dist_sync_on_step
+            try:
+                self.update(*args, **kwargs)
+                value = self.compute()
+                batch = self.checked_states(self.metric_state)
+            finally:
+                self._to_sync = self.sync_on_compute
+                self._computed = None
+                self.set_states(history)
+                self._update_count = count
+            self.add_states(batch)
+            self._update_count += 1
+            self._forward_cache = value
+            return value
+
+    def reset(self) -> None:
+        """Forget everything that was accumulated."""
+        with self._lock:
+            for state, layout in self.layouts.items():
+                zeros = torch.zeros(layout.shape, dtype=torch.int64, device=self.device)
+                self.set_states({state: zeros if layout.width is None else Chunks()})
+            self._update_count = 0
+            self._computed = self._forward_cache = self._cache = self._computed_for = self._gathered = None
+            self._is_synced = False
+
+    def _copy_state_dict(self) -> Any:
+        for state in self.row_states():
+            self.chunks(state)  # a plain list would get another version when it is restored
+        return self.metric_state  # references: a state tensor is never changed in place
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def read_once(self) -> Any:
+        """What was read from this version of the states that the metric has now."""
+        raise NotImplementedError
+
+    def read(self) -> Any:
+        """What :meth:`read_state` makes of the states of all ranks, once for each version of this rank's state.
+
+        All ranks must call it, unless a ``compute()`` since the last update has read the states before.
+        """
+        if self._is_synced or not self.waits_for_ranks():
+            reading = self.read_once()
+            if self._is_synced:
+                self._gathered = self._local_version, reading
+            return reading
+        if not self.is_gathered():
+            with self.synced():
+                return self.read()
+        return self._gathered[1] if self._gathered else None
+
+    def waits_for_ranks(self) -> bool:
+        """Whether reading needs the states of other ranks."""
+        return bool(self._to_sync and self.distributed_available_fn and self.distributed_available_fn())
+
+    def is_gathered(self) -> bool:
+        """Whether all ranks were read since the last change of this rank's state."""
+        return self._gathered is not None and self._gathered[0] == self.version()
+
+    @staticmethod
+    def refuse_when_synced(operation: str, metric: torchmetrics.Metric) -> None:
+        """Raise if the states of the metric are those of all ranks now."""
+        if metric._is_synced:
+            raise TorchMetricsUserError(f"{operation}: {type(metric).__name__} is synced; call unsync() first")
+
+    # ------------------------------------------------------------------------------------------------- synchronising
+
+    @contextmanager
+    def _prepared(self) -> Generator[None, None, None]:
+        with torch.no_grad(), no_autocast(self.device):
+            self.settle()
+            yield
+
+    @contextmanager
+    def synced(self) -> Generator[None, None, None]:
+        """The settled states of all ranks within the block, for whatever reads them."""
+        with self.sync_context(self.dist_sync_fn, None, self._to_sync, self._should_unsync), self._prepared():
+            yield
+
+    @contextmanager
+    def sync_context(
+        self,
+        dist_sync_fn: Callable[..., list[Tensor]] | None = None,
+        process_group: Any = None,
+        should_sync: bool = True,
+        should_unsync: bool = True,
+        distributed_available: Callable[[], bool] | None = None,
+    ) -> Generator[None, None, None]:
+        """The states of all ranks within the block; the local ones after it, also when the block raises."""
+        self.sync(dist_sync_fn, process_group, should_sync, distributed_available)
+        try:
+            yield
+        finally:
+            self.unsync(should_unsync=self._is_synced and should_unsync)
+
+    def _sync_dist(
+        self, dist_sync_fn: Callable[..., list[Tensor]] = gather_all_tensors, process_group: Any = None
+    ) -> None:
+        """Gather the states of all ranks, and assign them when all have arrived."""
+        sync_together([self], [self], dist_sync_fn, process_group)
+
+    # --------------------------------------------------------------------------------------------- checkpoints, casts
+
+    def state_dict(  # type: ignore[override]
+        self, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
+        """As in torchmetrics: the states are there after ``persistent(True)``, and with them the rank that saves."""
+        self.settle()
+        destination = super().state_dict(destination, prefix, keep_vars)
+        if any(self._persistent.values()):
+            destination[prefix + _SAVED_BY] = torch.tensor(self._rank() or 0)
+        return destination
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Replace the state by the one in ``state_dict``, if it has one of this configuration.
+
+        A checkpoint is written by one rank and read by all. What a rank did not save itself it must not count again.
+        """
+        incoming = {state: state_dict.pop(prefix + state) for state in self.layouts if prefix + state in state_dict}
+        saved_by = int(state_dict.pop(prefix + _SAVED_BY, torch.tensor(0)))
+        if incoming:
+            checked = self.checked_states(incoming)
+            self.reset()
+            if self._rank() in (None, saved_by):
+                self.set_states(checked)
+                self._update_count = 1
+            else:
+                warnings.warn(
+                    f"{type(self).__name__}: rank {saved_by} saved this state, and only that rank goes on with it; "
+                    f"rank {self._rank()} starts empty",
+                    stacklevel=2,
+                )
+        left = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
+        if strict and any(key in self.base_names or key.rpartition("_")[0] in self.base_names for key in left):
+            error_msgs.append(
+                f"{type(self).__name__}: expected a state of {self.configuration!r}, got that of another configuration"
+            )
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+
+    def _rank(self) -> int | None:
+        """The rank within the group that synchronises; None if there is only this process."""
+        if not self.distributed_available_fn():
+            return None
+        return torch.distributed.get_rank(self.process_group)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.settle()
+        kept = {**super().__getstate__(), "_lock": None, "_gathered": None, "_computed_for": None, "_computed": None}
+        return kept
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._lock = threading.RLock()
+
+    def set_dtype(self, dst_type: str | torch.dtype) -> Adapter:
+        """Do nothing: states are int64 and results float64, whatever the precision of the model."""
+        return self
+
+    def _apply(  # type: ignore[override]
+        self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "", recurse: bool = True
+    ) -> torch.nn.Module:
+        self._computed = self._forward_cache = self._gathered = None  # a cast must not round them
+        moved = super()._apply(fn, exclude_state)
+        for state in self.row_states():
+            self.chunks(state)
+        return moved
+
+
+def sync_together(
+    leaders: Sequence[Adapter],
+    metrics: Sequence[Adapter],
+    dist_sync_fn: Callable[..., list[Tensor]] | None = None,
+    process_group: Any = None,
+) -> None:
+    """Give metrics the states of all ranks, in one gather.
+
+    Args:
+        leaders: One metric for each state that is shared.
+        metrics: All metrics; each shares its states with one of the leaders.
+        dist_sync_fn: Gathers a tensor from all ranks; torchmetrics' by default.
+        process_group: The group of ranks; None for that of the first leader.
+    """
+    first = leaders[0]
+    gather = functools.partial(
+        dist_sync_fn or first.dist_sync_fn or gather_all_tensors, group=process_group or first.process_group
+    )
+
+    def prepare() -> list[State]:
+        for metric in leaders:
+            metric._local_version = metric.version()
+        return [dict(metric.metric_state) for metric in leaders]
+
+    description = {f"{i}: {key}": text for i, m in enumerate(metrics) for key, text in m.description().items()}
+    layouts = [metric.layouts for metric in leaders]
+    joined = synchronise(prepare, layouts, description, gather, first.device)
+    by_states = {tuple(metric.layouts): i for i, metric in enumerate(leaders)}
+    for metric in metrics:
+        leader = by_states[tuple(metric.layouts)]
+        metric._local_version = leaders[leader]._local_version
+        metric.set_states(joined[leader])
+
+
+# ------------------------------------------------------------------------------------------------------- collections
+
+
+def share_states(collection: torchmetrics.MetricCollection) -> None:
+    """Let the metrics of a collection share a state whose layouts, ranks and settings of synchronising agree.
+
+    A metric that has seen data keeps its own state.
+    """
+    if not collection._enable_compute_groups:
+        return
+    groups: dict[Any, list[str]] = {}
+    for name, metric in collection._modules.items():
+        own: Any = name
+        if isinstance(metric, Adapter) and metric.layouts and not metric.update_called:
+            own = (*metric.layouts, metric.sync_on_compute, metric.process_group, metric.dist_sync_fn)
+        groups.setdefault(own, []).append(name)
+    collection._groups = dict(enumerate(groups.values()))
+    collection._groups_checked = True
+
+
+def update_groups(collection: torchmetrics.MetricCollection, *args: Any, **kwargs: Any) -> None:
+    """Update one metric for each state, and give its states to those that share them."""
+    groups = collection._groups.values() if collection._groups else [[name] for name in collection._modules]
+    for names in groups:
+        leader, *others = (collection._modules[name] for name in names)
+        leader.update(*args, **leader._filter_kwargs(**kwargs))
+        for metric in others:
+            metric.set_states(leader.metric_state)
+            metric._update_count = leader._update_count
+    collection._state_is_copy = False
+
+
+def sync_collection(metrics: Sequence[Adapter]) -> list[Adapter]:
+    """Sync the metrics of a collection in one gather, unless all results are known; those that are synced now."""
+    waiting = [metric for metric in metrics if metric.waits_for_ranks() and not metric._is_synced]
+    if all(metric._has_result() or metric.is_gathered() for metric in waiting):
+        return []
+    for metric in waiting:
+        metric._cache = metric._copy_state_dict()
+    leaders = {tuple(metric.layouts): metric for metric in reversed(waiting)}  # the first one of each state
+    sync_together(list(leaders.values()), waiting)
+    for metric in waiting:
+        metric._is_synced = True
+    return waiting
+
+
+def flat_name(collection: torchmetrics.MetricCollection, name: str) -> str:
+    """A key of a result with the collection's prefix and postfix."""
+    return collection._set_name(name)
+
+
+def no_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """A block in which autocast changes no dtype."""
+    if not torch.amp.is_autocast_available(device.type):  # meta, for one
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """A result with every tensor in it replaced."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, Mapping):
+        return type(value)({key: map_tensors(function, item) for key, item in value.items()})  # type: ignore[call-arg]
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(map_tensors(function, item) for item in value))
+    return type(value)(map_tensors(function, item) for item in value) if isinstance(value, list | tuple) else value

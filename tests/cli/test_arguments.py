@@ -1,0 +1,53 @@
+"""The parser of arguments: it needs no torch, and knows what the metric knows."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import detmetrics
+from detmetrics import MeanAveragePrecision
+from detmetrics.cli.arguments import IOU_TYPES, parse
+
+# The package itself imports torch: in its place stands a package without contents.
+WITHOUT_TORCH = """
+import sys, types
+package = types.ModuleType("detmetrics")
+package.__path__, package.__version__ = [sys.argv[1]], "1.2.3"
+sys.modules["detmetrics"] = package
+sys.modules["torch"] = None
+from detmetrics.cli import main
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["--help"], 0, "Detection metrics of COCO files."),
+        (["--version"], 0, "detmetrics 1.2.3"),
+        (["evaluate", "--help"], 0, "also print a table of the classes"),
+        (["evaluate", "gt.json"], 2, "the following arguments are required: DT.json"),
+        (["demo", "--images", "0"], 2, "argument --images: expected an integer of 1 or more, got '0'"),
+        (["merge"], 2, "the following arguments are required: STATE"),
+    ],
+)
+def test_help_and_wrong_arguments_need_no_torch(arguments: list[str], code: int, text: str) -> None:
+    folder = str(Path(detmetrics.__file__).parent)
+    command = [sys.executable, "-c", WITHOUT_TORCH, folder, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert text in (done.stderr if code else done.stdout)
+
+
+def test_the_iou_types_are_those_of_the_metric() -> None:
+    assert MeanAveragePrecision(iou_type=IOU_TYPES).iou_types == IOU_TYPES
+    with pytest.raises(ValueError, match=r"iou_type: expected one of " + str(IOU_TYPES).replace("(", r"\(")[:-1]):
+        MeanAveragePrecision(iou_type="other")
+
+
+def test_inputs_are_the_files_that_are_read() -> None:
+    assert parse(["evaluate", "gt.json", "dt.json"]).inputs == [Path("gt.json"), Path("dt.json")]
+    assert parse(["merge", "1.pt", "2.pt"]).inputs == [Path("1.pt"), Path("2.pt")]
+    assert parse(["demo"]).inputs == []
