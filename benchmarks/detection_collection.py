@@ -23,7 +23,7 @@ def together(data: DetectionData, meter: Meter) -> Statistics:
 
 
 def _measure(data: DetectionData, meter: Meter, metrics: list[Any]) -> Statistics:
-    from torchmetrics import MetricCollection
+    from detmetrics import MetricCollection
 
     collection = MetricCollection(metrics).to(data.device)
     with meter("update"):

@@ -96,7 +96,7 @@ def indexed_datasets(coco_class: type, target: Items, preds: Items, num_classes:
 
 
 def supervision_detections(items: Items) -> list[Any]:
-    """supervision's own type, one an image, on views of the tensors."""
+    """supervision's own type, one per image, on views of the tensors."""
     from supervision import Detections
 
     return [

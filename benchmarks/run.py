@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks import (
     detection_collection,
     detection_counts,
+    detection_dense,
     detection_map,
     instance_masks,
     report,
@@ -20,6 +21,8 @@ PROBLEMS = (
     detection_map.GROWTH,
     detection_counts.PROBLEM,
     detection_collection.PROBLEM,
+    detection_dense.DENSE,
+    detection_dense.CLASSES,
     instance_masks.PROBLEM,
     *segmentation_counts.PROBLEMS,
 )

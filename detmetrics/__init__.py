@@ -4,9 +4,11 @@ from detmetrics import functional
 from detmetrics.classification.report import ClassificationReport
 from detmetrics.detection.confusion import DetectionConfusionMatrix
 from detmetrics.detection.curves import DetectionCurves
-from detmetrics.detection.f_scores import DetectionF1Score, DetectionFBetaScore
+from detmetrics.detection.f1_score import DetectionF1Score
+from detmetrics.detection.fbeta_score import DetectionFBetaScore
 from detmetrics.detection.mean_ap import MeanAveragePrecision
-from detmetrics.detection.precision_recall import DetectionPrecision, DetectionRecall
+from detmetrics.detection.precision import DetectionPrecision
+from detmetrics.detection.recall import DetectionRecall
 from detmetrics.detection.report import DetectionReport
 from detmetrics.segmentation.accuracy import SegmentationAccuracy
 from detmetrics.segmentation.confusion import SegmentationConfusionMatrix

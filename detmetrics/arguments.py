@@ -116,6 +116,23 @@ def fractions(name: str, values: Any) -> tuple[float, ...]:
     return tuple(float(value) for value in listed)
 
 
+OVERLAPS = "above 0 and at most 1 (at 0, boxes that do not meet would match)"
+
+
+def overlap_threshold(name: str, value: Any) -> float:
+    """An overlap that a match needs, above 0."""
+    given, value = value, plain(value)
+    if not _is_number(value) or not 0 < value <= 1:
+        raise fail(name, f"a number {OVERLAPS}", given)
+    return float(value)
+
+
+def overlap_thresholds(name: str, values: Any) -> tuple[float, ...]:
+    """Overlaps that a match needs, above 0, at least one."""
+    listed = listing(name, values, f"numbers {OVERLAPS}")
+    return tuple(overlap_threshold(name, value) for value in listed)
+
+
 def zero_division(name: str, value: Any) -> float:
     """What stands for 0/0: NaN or a finite number."""
     given, value = value, plain(value)
@@ -127,7 +144,7 @@ def zero_division(name: str, value: Any) -> float:
 def integer(name: str, value: Any, least: int | None = None) -> int:
     """An int, at least ``least``; a whole float counts as one."""
     given, value = value, plain(value)
-    whole = _is_number(value) and math.isfinite(value) and value == int(value)
+    whole = _is_number(value) and abs(value) < 1 << 63 and value == int(value)  # neither NaN nor infinite
     if not whole or (least is not None and value < least):
         kind = {None: "an int", 0: "a non-negative int", 1: "a positive int"}[least]
         raise fail(name, kind, given)
@@ -142,7 +159,7 @@ def limits(name: str, values: Any) -> tuple[int, ...]:
     """Detection limits: distinct positive ints, ascending, at least one."""
     listed = listing(name, values, "positive ints")
     for value in listed:
-        if not _is_number(value) or not 1 <= value < math.inf or value != int(value):
+        if not _is_number(value) or not 1 <= value < 1 << 63 or value != int(value):
             raise fail(name, "positive ints", value)
     return tuple(sorted({int(value) for value in listed}))
 
@@ -200,7 +217,7 @@ def class_names(name: str, value: Any) -> FrozenDict[int, str]:
 
 
 def classes(names_given: Any, num_classes: Any) -> FrozenDict[int, str] | None:
-    """The declared classes from ``class_names`` and ``num_classes``, or None; without names they are called 0, 1, ..."""
+    """The classes declared by ``class_names`` and ``num_classes``, or None; without names they are called 0, 1, ..."""
     named = None if names_given is None else class_names("class_names", names_given)
     if num_classes is None:
         return named
@@ -254,8 +271,8 @@ def class_weights(name: str, value: Any, num_classes: int | None, average: str) 
     if not all(_is_number(weight) and 0 <= weight < math.inf for weight in weights):
         raise fail(name, "non-negative numbers", weights)
     if num_classes is None or len(weights) != num_classes:
-        expected = "declared classes with them" if num_classes is None else f"{num_classes} numbers, one for each class"
-        raise fail(name, expected, weights)
+        one_each = f"{num_classes} non-negative numbers, one for each class"
+        raise fail(name, "declared classes with them" if num_classes is None else one_each, weights)
     if average != "macro":
         raise ValueError(f"{name}: expected average='macro' with them, got average={average!r}")
     return tuple(float(weight) for weight in weights)

@@ -1,18 +1,14 @@
 """The metrics as functions: all data at once, one result."""
 
 from detmetrics.classification.report import classification_report
-from detmetrics.detection.functional import (
-    detection_confusion_matrix,
-    detection_curves,
-    detection_report,
-    mean_average_precision,
-)
-from detmetrics.detection.functional_scores import (
-    detection_f1_score,
-    detection_fbeta_score,
-    detection_precision,
-    detection_recall,
-)
+from detmetrics.detection.confusion import detection_confusion_matrix
+from detmetrics.detection.curves import detection_curves
+from detmetrics.detection.f1_score import detection_f1_score
+from detmetrics.detection.fbeta_score import detection_fbeta_score
+from detmetrics.detection.mean_ap import mean_average_precision
+from detmetrics.detection.precision import detection_precision
+from detmetrics.detection.recall import detection_recall
+from detmetrics.detection.report import detection_report
 from detmetrics.segmentation.accuracy import segmentation_accuracy
 from detmetrics.segmentation.confusion import segmentation_confusion_matrix
 from detmetrics.segmentation.counts import score_counts, segmentation_counts

@@ -23,7 +23,8 @@ class Settings:
     """
 
     def __post_init__(self) -> None:
-        for name, checker in _checkers(type(self)).items():
+        kind: Any = type(self)
+        for name, checker in _checkers(kind).items():
             object.__setattr__(self, name, checker(name, getattr(self, name)))
         self.check()
 

@@ -59,7 +59,7 @@ def test_a_function_takes_what_its_class_takes(function: Any) -> None:
     if kind is None:
         assert function.__name__ in ("segmentation_counts", "score_counts")  # two steps of a score
         return
-    of_class = {n: (p.default, p.annotation) for n, p in parameters(kind).items() if n != "kwargs"}
+    of_class = {n: (p.default, p.annotation) for n, p in parameters(kind).items() if n not in ("kwargs", "digits")}
     of_function = {n: (p.default, p.annotation) for n, p in parameters(function).items()}
     for inputs in ("preds", "target", "image_ids"):
         of_function.pop(inputs, None)

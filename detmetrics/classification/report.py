@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,75 +10,10 @@ from torch import Tensor
 
 from detmetrics import arguments
 from detmetrics.classification.counting import SampleCounts
+from detmetrics.classification.scores import COLUMNS, report, report_table
 from detmetrics.classification.settings import ClassificationReportSettings
-from detmetrics.reduce import averages, formulas
-from detmetrics.reduce.formulas import Formula
 from detmetrics.segmentation.metric import CountingMetric, evaluate
 from detmetrics.settings import Setting
-
-COLUMNS: dict[str, Formula] = {"precision": formulas.precision, "recall": formulas.recall, "f1": formulas.f_beta}
-AVERAGES = ("micro", "macro", "weighted")
-
-
-def report(counts: SampleCounts, settings: ClassificationReportSettings) -> dict[str, Tensor]:
-    """The scores of each reported label and their averages."""
-    labels, zero_division = list(settings.labels), settings.zero_division
-    table = counts.total[labels].unbind(dim=-1)  # tp, fp, fn, tn, (L,) each
-    mask = averages.class_mask(settings.ignored_classes, settings.num_classes, counts.total.device)[labels]
-
-    def reduced(formula: Formula, average: str) -> Tensor:
-        return averages.average(formula, table, average=average, zero_division=zero_division, excluded=mask)
-
-    columns = {column: reduced(formula, "none") for column, formula in COLUMNS.items()}  # (L,) each
-    support = table[0] + table[2]
-    columns["support"] = support.double()
-    results = {f"{c}/{name}": x for c, xs in columns.items() for name, x in zip(settings.names, xs, strict=True)}
-    for average in AVERAGES:
-        results |= {f"{column}_{average}": reduced(formula, average) for column, formula in COLUMNS.items()}
-    if counts.samples is not None:
-        results |= {f"{c}_samples": _over_samples(f, counts.samples, zero_division) for c, f in COLUMNS.items()}
-    results["support"] = support.sum().double()
-    results["accuracy"] = _accuracy(counts, zero_division)
-    return results
-
-
-def _over_samples(formula: Formula, samples: Tensor, zero_division: float) -> Tensor:
-    """The mean of the scores of samples (N, 3), each of which pools its labels."""
-    table = samples[:, None].unbind(dim=-1)  # (N, 1) each
-    return averages.average(formula, table, average="micro", aggregate="imagewise", zero_division=zero_division)
-
-
-def _accuracy(counts: SampleCounts, zero_division: float) -> Tensor:
-    """The share of samples that are right: of multilabel ones in all labels that are reported."""
-    if counts.samples is None:  # a sample has one label, so that over all labels recall is accuracy
-        table = counts.total.unbind(dim=-1)
-        return averages.average(formulas.recall, table, average="micro", zero_division=zero_division)
-    right = (counts.samples[:, 1] + counts.samples[:, 2] == 0).sum()  # neither fp nor fn
-    return formulas.divide(right, torch.full_like(right, len(counts.samples)), zero_division)
-
-
-def report_table(results: Mapping[str, Tensor], counts: SampleCounts, settings: ClassificationReportSettings) -> str:
-    """The results of :func:`report` as the text of scikit-learn's ``classification_report``."""
-    from detmetrics.show.tables import score_table
-
-    values = {key: value.item() for key, value in results.items()}
-
-    def row(suffix: str, support: str) -> list[float | None]:
-        return [*(values[f"{column}{suffix}"] for column in COLUMNS), int(values[support])]
-
-    of_masks = settings.task == "multilabel"
-    classes = {name: row(f"/{name}", f"support/{name}") for name in settings.names}
-    over_all = {f"{a} avg": row(f"_{a}", "support") for a in (*AVERAGES, *["samples"] * of_masks)}
-    if not of_masks and _covers_all(counts, settings):  # then the micro averages are the accuracy
-        del over_all["micro avg"]
-        over_all = {"accuracy": [None, None, values["accuracy"], int(values["support"])], **over_all}
-    return score_table(["precision", "recall", "f1-score", "support"], classes, over_all, settings.digits)
-
-
-def _covers_all(counts: SampleCounts, settings: ClassificationReportSettings) -> bool:
-    """Whether no sample has, or is given, a label that is not reported."""
-    others = [label for label in range(settings.num_classes) if label not in settings.labels]
-    return not bool(counts.total[others, :3].any())  # tp, fp, fn
 
 
 class ClassificationReport(CountingMetric):
@@ -102,6 +37,9 @@ class ClassificationReport(CountingMetric):
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
         from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
             same for both.
+        duplicates: What becomes of a sample whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every sample counts,
+            also with another target).
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Raises:
@@ -144,6 +82,7 @@ class ClassificationReport(CountingMetric):
         zero_division: float = float("nan"),
         threshold: float = 0.5,
         from_logits: bool = False,
+        duplicates: str = "drop",
         **kwargs: Any,
     ) -> None:
         settings = ClassificationReportSettings.of(
@@ -156,6 +95,7 @@ class ClassificationReport(CountingMetric):
             zero_division=zero_division,
             threshold=threshold,
             from_logits=from_logits,
+            duplicates=duplicates,
         )
         super().__init__(settings, **kwargs)
         if settings.task == "multilabel":
@@ -244,6 +184,7 @@ def classification_report(
     zero_division: float = float("nan"),
     threshold: float = 0.5,
     from_logits: bool = False,
+    duplicates: str = "drop",
 ) -> dict[str, Tensor]:
     """Precision, recall, F1 and support of each class of a whole data set, their averages, and accuracy.
 
@@ -263,6 +204,9 @@ def classification_report(
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
         from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
             same for both.
+        duplicates: What becomes of a sample whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every sample counts,
+            also with another target).
 
     Returns:
         A dict of 0-d float64 tensors: ``precision/<name>``, ``recall/<name>``, ``f1/<name>`` and ``support/<name>`` for
@@ -288,6 +232,7 @@ def classification_report(
         zero_division=zero_division,
         threshold=threshold,
         from_logits=from_logits,
+        duplicates=duplicates,
         sync_on_compute=False,
     )
     result: dict[str, Tensor] = evaluate(metric, preds, target, image_ids)

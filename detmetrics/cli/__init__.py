@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 
 from detmetrics.cli.arguments import parse
-from detmetrics.cli.output import check_outputs, tell
-from detmetrics.cli.ranks import on_all_ranks, process_group
+from detmetrics.cli.output import check_outputs, tell, told_warnings
+from detmetrics.cli.ranks import on_all_ranks, problem, process_group
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = parse(argv)
     try:
-        with process_group(arguments.device):
+        with told_warnings(), process_group(arguments.device):
             on_all_ranks(lambda: check_outputs(arguments))
             _run(arguments)
         print(end="", flush=True)
@@ -39,8 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it exits
         return 141
-    except (ImportError, OSError, ValueError) as error:
-        tell(f"error: {error}")
+    except Exception as error:
+        message = problem(error)
+        if message is None:
+            raise
+        tell(f"error: {message}")
         return 1
     return 0
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
 
 IOU_TYPES = ("bbox", "segm", "boundary")
+LARGEST = 2**31 - 1  # of counts
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -64,6 +66,7 @@ def _add_evaluate(commands: Any, parents: list[argparse.ArgumentParser]) -> None
     evaluate.add_argument(
         "--images", type=Path, metavar="DIR", dest="image_folder", help="folder of the images, to show on the page"
     )
+    _add_max_bytes(evaluate, "a gzipped file")
     evaluate.set_defaults(command="evaluate")
 
 
@@ -77,7 +80,7 @@ def _add_demo(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     demo.add_argument("--images", type=_positive, default=200, metavar="N", help="images (200)")
     demo.add_argument("--detections", type=_positive, default=30, metavar="N", help="detections per image (30)")
     demo.add_argument("--classes", type=_positive, default=80, metavar="N", help="classes (80)")
-    demo.add_argument("--seed", type=int, default=0, metavar="N", help="equal seeds give equal data (0)")
+    demo.add_argument("--seed", type=_seed, default=0, metavar="N", help="equal seeds give equal data (0)")
     demo.add_argument("--save", type=Path, metavar="DIR", help="write annotations.json and results.json there")
     demo.set_defaults(command="demo", iou_type="bbox", image_folder=None)
 
@@ -91,7 +94,14 @@ def _add_merge(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         "first state unless given here. Images that are in several states count once.",
     )
     merge.add_argument("states", nargs="+", type=Path, metavar="STATE", help="files written by --save-state")
+    _add_max_bytes(merge, "a packed state")
     merge.set_defaults(command="merge", device=None, image_folder=None)
+
+
+def _add_max_bytes(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument(
+        "--max-bytes", type=_size, default=1 << 30, metavar="SIZE", help=f"how much {what} may unpack to (1 GiB)"
+    )
 
 
 def _image_arguments() -> argparse.ArgumentParser:
@@ -131,9 +141,32 @@ def _shared_arguments() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected an integer of 1 or more, got {text!r}")
+    if not text.isdecimal() or len(text) > 20 or not 1 <= int(text) <= LARGEST:
+        bound = f", at most {LARGEST}" if text.isdecimal() and text.strip("0") else ""
+        raise argparse.ArgumentTypeError(f"expected an integer of 1 or more{bound}, got {shortened(text)!r}")
     return int(text)
+
+
+def _seed(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if 0 <= int(text) < 2**63:
+            return int(text)
+    raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2**63 - 1, got {shortened(text)!r}")
+
+
+def _size(text: str) -> int:
+    """Bytes, from a number that may have a unit."""
+    number, unit = (text[:-2], text[-2:].upper()) if text[-2:].upper() in UNITS else (text, "")
+    if number.isdecimal() and len(number) <= 20 and 1 <= int(number) * UNITS[unit] < 2**63:
+        return int(number) * UNITS[unit]
+    raise argparse.ArgumentTypeError(
+        f"expected a size such as 4GB, 500MB or a number of bytes, got {shortened(text)!r}"
+    )
+
+
+def shortened(text: str) -> str:
+    """A text that is not too long for a line."""
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _fraction(text: str) -> float:
@@ -145,9 +178,10 @@ def _fraction(text: str) -> float:
 
 def _shard(text: str) -> tuple[int, int]:
     index, slash, count = text.partition("/")
-    if slash and index.isdecimal() and count.isdecimal() and int(index) < int(count):
-        return int(index), int(count)
-    raise argparse.ArgumentTypeError(f"expected I/N with 0 <= I < N, such as 0/4, got {text!r}")
+    with contextlib.suppress(ValueError):
+        if slash and index.isdecimal() and count.isdecimal() and int(index) < int(count) <= LARGEST:
+            return int(index), int(count)
+    raise argparse.ArgumentTypeError(f"expected I/N with 0 <= I < N, such as 0/4, got {shortened(text)!r}")
 
 
 def _device(text: str) -> torch.device:
@@ -157,5 +191,5 @@ def _device(text: str) -> torch.device:
         text = f"cuda:{os.environ['LOCAL_RANK']}"  # under torchrun, one GPU per rank
     try:
         return torch.empty(0, dtype=torch.float64, device=text).device
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         raise argparse.ArgumentTypeError(f"expected a usable device, got {text!r}: {error}".splitlines()[0]) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,8 @@ from detmetrics.files.coco import CocoData, from_coco
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Read the files and evaluate them; warnings become messages."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        data = on_all_ranks(lambda: _read(arguments))
-    for warning in caught:
-        tell(f"warning: {warning.message}")
+    """Read the files and evaluate them."""
+    data = on_all_ranks(lambda: _read(arguments))
     evaluate(data, f"{Path(arguments.results).name} on {Path(arguments.annotations).name}", arguments)
 
 
@@ -33,6 +28,7 @@ def _read(arguments: argparse.Namespace) -> CocoData:
         ignore_key=arguments.ignore_key,
         masks=arguments.iou_type != "bbox",
         drop_unknown_images=True,
+        max_bytes=arguments.max_bytes,
         device=device_of(arguments),
     )
 
@@ -49,6 +45,9 @@ def evaluate(data: CocoData, title: str, arguments: argparse.Namespace) -> None:
     }
     metric = MeanAveragePrecision(**settings).to(device_of(arguments))
     shard = every(data, *arguments.shard)
+    if not len(shard):
+        index, count = arguments.shard
+        tell(f"warning: shard {index}/{count} has none of the {len(data)} images; its numbers are undefined")
     own = every(shard, rank(), num_ranks())
     on_all_ranks(lambda: _update(metric, own, arguments.batch_size, arguments.quiet or rank() > 0))
     finish(metric, settings, title, shard, start, arguments)
@@ -70,5 +69,7 @@ def chosen_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _update(metric: MeanAveragePrecision, data: CocoData, batch_size: int, quiet: bool) -> None:
+    if not len(data):
+        metric.update([], [])  # so that the metric knows that none is missing
     for preds, target in data.batches(batch_size) if quiet else with_progress(data, batch_size):
         metric.update(preds, target)

@@ -11,7 +11,8 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,28 @@ if TYPE_CHECKING:
 
 
 def tell(message: str) -> None:
-    """Print a message to stderr, once for all ranks."""
-    if rank() == 0:
-        print(f"detmetrics: {message}", file=sys.stderr)
+    """Print a message to stderr, on one line and once for all ranks."""
+    if rank() == 0 and sys.stderr is not None:
+        print(f"detmetrics: {one_line(message)}", file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """A text with its line breaks and control characters escaped: names in files may hold any."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+@contextlib.contextmanager
+def told_warnings() -> Iterator[None]:
+    """Warnings to users become messages within the block; those to programmers are dropped."""
+
+    def tell_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+        tell(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = tell_warning  # catch_warnings puts the old one back
+        yield
 
 
 def check_outputs(arguments: argparse.Namespace) -> None:
@@ -103,8 +123,6 @@ def _page(metric: MeanAveragePrecision, title: str, data: CocoData | None, argum
 
 def _tell_speed(metric: MeanAveragePrecision, seconds: float) -> None:
     tell(f"{metric.num_images} images in {seconds:.2f} s, {metric.num_images / seconds:.0f} images/s")
-    if metric.num_duplicates:
-        tell(f"{metric.num_duplicates} images came more than once and count once")
 
 
 def _print_results(results: dict[str, float], metric: MeanAveragePrecision) -> None:

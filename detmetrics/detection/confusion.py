@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from detmetrics.detection.classes import class_labels
-from detmetrics.detection.metric import DetectionMetric
+from detmetrics.detection.metric import DetectionMetric, evaluated
 from detmetrics.detection.operating_point import images_of, outcomes
 from detmetrics.detection.settings import NORMALIZE, ConfusionMatrixSettings
 from detmetrics.match.across_classes import match_across_classes
 from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.overlap.mask_words import MASK_BUDGET
+from detmetrics.overlap.similarity import Items
 from detmetrics.reduce.formulas import divide
 from detmetrics.settings import Setting
 
@@ -33,7 +34,7 @@ class DetectionConfusionMatrix(DetectionMetric):
 
     Args:
         normalize: ``"true"`` (rows sum to 1), ``"pred"`` (columns do), ``"all"``, or None, as in scikit-learn.
-        iou_threshold: The overlap that a match needs, in [0, 1].
+        iou_threshold: The overlap that a match needs, above 0 and at most 1.
         score_threshold: The smallest score that is kept; rounded to the dtype of the scores first, so that a float32 .9
             is kept at .9. Images whose predictions have no scores keep all of them.
         max_detections: How many detections per class and image take part, the best first; None for all.
@@ -49,6 +50,9 @@ class DetectionConfusionMatrix(DetectionMetric):
         iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
             overlaps of masks and of their boundaries.
         mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Raises:
@@ -89,6 +93,7 @@ class DetectionConfusionMatrix(DetectionMetric):
         box_format: str = "xyxy",
         iou_type: str = "bbox",
         mask_budget: int = MASK_BUDGET,
+        duplicates: str = "drop",
         **kwargs: Any,
     ) -> None:
         settings = ConfusionMatrixSettings(
@@ -102,7 +107,13 @@ class DetectionConfusionMatrix(DetectionMetric):
             class_names=class_names,  # type: ignore[arg-type]
         )
         super().__init__(
-            settings, iou_type=iou_type, pairs=pairs, box_format=box_format, mask_budget=mask_budget, **kwargs
+            settings,
+            iou_type=iou_type,
+            pairs=pairs,
+            box_format=box_format,
+            mask_budget=mask_budget,
+            duplicates=duplicates,
+            **kwargs,
         )
 
     def compute(self) -> Tensor:
@@ -133,6 +144,83 @@ class DetectionConfusionMatrix(DetectionMetric):
         from detmetrics.show.plot import pictures
 
         return pictures.draw(pictures.Matrix(list((self.settings.declared or {}).values())), val, self.compute, ax)
+
+
+def detection_confusion_matrix(
+    preds: Items,
+    target: Items,
+    *,
+    normalize: str | None = None,
+    iou_threshold: float = 0.5,
+    score_threshold: float = 0.5,
+    max_detections: int | None = None,
+    area_range: str | tuple[float, float] = "all",
+    zero_division: float = float("nan"),
+    num_classes: int | None = None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
+    pairs: str | None = None,
+    box_format: str = "xyxy",
+    iou_type: str = "bbox",
+    mask_budget: int = MASK_BUDGET,
+    duplicates: str = "drop",
+) -> Tensor:
+    """The confusion matrix of a whole data set; see :class:`detmetrics.DetectionConfusionMatrix`.
+
+    Args:
+        preds: One dict per image: ``boxes`` (N, 4), ``labels`` (N,), and ``scores`` (N,) for all images or for none.
+        target: One dict per image, as in :meth:`detmetrics.DetectionConfusionMatrix.update`.
+        normalize: ``"true"`` (rows sum to 1), ``"pred"`` (columns do), ``"all"``, or None, as in scikit-learn.
+        iou_threshold: The overlap that a match needs, above 0 and at most 1.
+        score_threshold: The smallest score that is kept; rounded to the dtype of the scores first, so that a float32 .9
+            is kept at .9. Images whose predictions have no scores keep all of them.
+        max_detections: How many detections per class and image take part, the best first; None for all.
+        area_range: ``"all"``, ``"small"``, ``"medium"``, ``"large"`` as in COCO, or inclusive bounds in square pixels.
+            Targets outside and unmatched detections outside are ignored.
+        zero_division: What stands for 0/0: NaN, which is left out of every mean, or a number, which takes part in it.
+        num_classes: Declares the classes 0 to ``num_classes`` - 1.
+        class_names: The declared classes: a list, or a dict from label to name. Other labels raise. None: the observed
+            labels are the classes.
+        pairs: Which overlaps the state keeps: ``"same"``, those within a class, or ``"all"``, to share it with metrics
+            that ask about pairs of other classes, such as the confusion matrix. None: what this metric needs.
+        box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
+        iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
+            overlaps of masks and of their boundaries.
+        mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
+
+    Returns:
+        ``(C + 1, C + 1)`` int64, float64 if normalised: rows are targets, columns predictions, the last is background.
+
+    Raises:
+        ValueError: if an argument or an input does not fit.
+
+    Example:
+        >>> import torch
+        >>> boxes, labels = torch.tensor([[0.0, 0.0, 8.0, 8.0]]), torch.tensor([0])
+        >>> preds, target = [dict(boxes=boxes, labels=labels + 1)], [dict(boxes=boxes, labels=labels)]
+        >>> detection_confusion_matrix(preds, target, num_classes=2).tolist()
+        [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+    """
+    metric = DetectionConfusionMatrix(
+        normalize=normalize,
+        iou_threshold=iou_threshold,
+        score_threshold=score_threshold,
+        max_detections=max_detections,
+        area_range=area_range,
+        zero_division=zero_division,
+        num_classes=num_classes,
+        class_names=class_names,
+        pairs=pairs,
+        box_format=box_format,
+        iou_type=iou_type,
+        mask_budget=mask_budget,
+        duplicates=duplicates,
+        sync_on_compute=False,
+    )
+    result: Tensor = evaluated(metric, preds, target)
+    return result
 
 
 def confusion_matrix(data: EvaluationData, settings: ConfusionMatrixSettings) -> Tensor:

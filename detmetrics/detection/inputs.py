@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +22,7 @@ OTHER_COLUMNS = 3  # of detections and targets, behind the G columns of their ge
 AREA, LABEL, SCORE, FLAGS = -3, -2, -1, -1  # these three, from the end; the score of detections, the flags of targets
 SCORE_RULE = ValueRule("finite scores", slice(SCORE, None))
 AREA_RULE = ValueRule("finite areas of 0 or more", slice(AREA, LABEL), least=0.0)
+MOST_LISTED = 6  # names in an error
 LARGEST = torch.finfo(torch.float64).max
 
 
@@ -109,12 +110,43 @@ def _all_pass(values: Tensor, least: float) -> bool:
     return max(least, -LARGEST) <= low and high <= LARGEST
 
 
-def check_declared(labels: Tensor, class_names: Collection[int]) -> None:
-    """Raise if a label of ``labels`` (n,) has no name; reads the device."""
-    unknown = sorted(set(labels.tolist()).difference(class_names))
+def check_declared(labels: Tensor, class_names: Mapping[int, str], where: str = "labels") -> None:
+    """Raise if a label of ``labels`` (n,) has no name, with what to declare instead; reads the device."""
+    seen = set(labels.tolist())
+    unknown = sorted(seen.difference(class_names))
     if unknown:
         expected = f"the labels declared in class_names {list(class_names)}"
-        raise ValueError(f"labels: expected {expected}, got also {unknown}")
+        remedy = _names_for(sorted(seen), class_names)
+        raise ValueError(f"{where}: expected {expected}, got also {unknown}; {remedy}")
+
+
+def check_labels(batch: Batch, class_names: Mapping[int, str]) -> None:
+    """:func:`check_declared` for a batch, naming the side and the first image; reads the device."""
+    columns = batch.detections[:, LABEL], batch.targets[:, LABEL]
+    labels = torch.cat(columns)
+    unknown = torch.tensor(sorted(set(labels.tolist()).difference(class_names)), device=labels.device)
+    for side, own, column in zip(("preds", "target"), columns, (1, 2), strict=True):
+        found = torch.isin(own, unknown).nonzero() if len(unknown) else unknown
+        if len(found):
+            image, _ = _image_of_row(batch, column, int(found[0]))
+            check_declared(labels, class_names, f"{side}[{image}]['labels']")
+
+
+def _names_for(seen: Sequence[int], class_names: Mapping[int, str]) -> str:
+    """What to declare for labels that have no name."""
+    count = len(class_names)
+    if list(class_names) == list(range(count)) and seen[0] == 1 and seen[-1] == count:
+        named = [f"{label + 1}: {name!r}" for label, name in class_names.items()]
+        listed = named if count <= MOST_LISTED else [*named[:2], "...", named[-1]]
+        return f"labels that count from 1 take class_names={{{', '.join(listed)}}}"
+    return "name every label: class_names={label: name, ...}"
+
+
+def _image_of_row(batch: Batch, column: int, row: int) -> tuple[int, int]:
+    """The image that a row of detections or targets belongs to, and the index of the row within it."""
+    ends = batch.images[:, column].cumsum(0)
+    image = int(torch.searchsorted(ends, row, right=True))
+    return image, row - int(ends[image] - batch.images[image, column])
 
 
 def _check_values(batch: Batch, similarity: Similarity, preds: Items, target: Items) -> None:
@@ -122,10 +154,7 @@ def _check_values(batch: Batch, similarity: Similarity, preds: Items, target: It
     if not all(_all_pass(values, rule.least) for _, _, rule, values in _checked_values(batch, similarity)):
         check = next(check for check in find_invalid(batch, similarity) if bool(check.failing.any()))
         items, column = (preds, 1) if check.side == "preds" else (target, 2)
-        ends = batch.images[:, column].cumsum(0)
-        row = int(check.failing.nonzero()[0])
-        image = int(torch.searchsorted(ends, row, right=True))
-        row -= int(ends[image] - batch.images[image, column])
+        image, row = _image_of_row(batch, column, int(check.failing.nonzero()[0]))
         got = arguments.plain(items[image][check.key][row])
         raise ValueError(f"{check.side}[{image}][{check.key!r}]: expected {check.expected}, got {got} in row {row}")
     negative = (batch.images[:, 0] < 0) & (batch.images[:, 0] != NO_KEY)

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from detmetrics import arguments
-from detmetrics.detection.classes import by_class, class_labels
-from detmetrics.detection.metric import DetectionMetric
+from detmetrics.detection.average_precision import summarize
+from detmetrics.detection.metric import DetectionMetric, evaluated
 from detmetrics.detection.settings import ALL_AREAS, MeanAveragePrecisionSettings
-from detmetrics.match.coco import count_targets, match_all, within
-from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.overlap.mask_words import MASK_BUDGET
-from detmetrics.reduce.averages import defined_mean
-from detmetrics.reduce.interpolation import final_recall, interpolate
-from detmetrics.reduce.ranking import rank
+from detmetrics.overlap.similarity import Items
 from detmetrics.settings import Setting
-
-
-class Arrays(NamedTuple):
-    """Pycocotools' arrays."""
-
-    precision: Tensor  # (T, R, C, A, M) float64
-    recall: Tensor  # (T, C, A, M) float64
-    scores: Tensor  # (T, R, C, A, M) float64
 
 
 class MeanAveragePrecision(DetectionMetric):
@@ -37,17 +24,16 @@ class MeanAveragePrecision(DetectionMetric):
     class without targets, say) is NaN and left out of every mean, where pycocotools and torchmetrics say -1.
 
     The state holds 24 bytes per detection and per target, 16 per overlap above the floor and 48 per image. After
-    ``compute()`` what was read from it stays beside it, about as large, until the state changes.
-
-    It answers for any thresholds, area ranges and limits: assign the attributes and call ``compute()`` once more, also
-    on a loaded state. The function is :func:`detmetrics.functional.mean_average_precision`.
+    ``compute()`` what was read from it stays beside it, about as large, until the state changes. It answers for any
+    thresholds, area ranges and limits: assign the attributes and call ``compute()`` once more, also on a loaded
+    state. The function is :func:`detmetrics.functional.mean_average_precision`.
 
     Args:
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
         iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
             overlaps of masks and of their boundaries; or several of them, whose results are then called ``bbox_map``,
             ``segm_map`` and so on.
-        iou_thresholds: Numbers in [0, 1]; None for .5, .55, ..., .95.
+        iou_thresholds: Numbers above 0 and at most 1; None for .5, .55, ..., .95.
         rec_thresholds: Recall points in [0, 1]; None for 0, .01, ..., 1.
         max_detection_thresholds: Limits on the detections per class and image, any number of them; None for 1, 10,
             100. The precision and all results by area are at the largest.
@@ -67,6 +53,9 @@ class MeanAveragePrecision(DetectionMetric):
         pairs: Which overlaps the state keeps: ``"same"``, those within a class, or ``"all"``, to share it with metrics
             that ask about pairs of other classes, such as the confusion matrix. None: what this metric needs.
         mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Raises:
@@ -113,6 +102,7 @@ class MeanAveragePrecision(DetectionMetric):
         zero_division: float = float("nan"),
         pairs: str | None = None,
         mask_budget: int = MASK_BUDGET,
+        duplicates: str = "drop",
         **kwargs: Any,
     ) -> None:
         if average == "micro":
@@ -136,7 +126,13 @@ class MeanAveragePrecision(DetectionMetric):
             zero_division=zero_division,
         )
         super().__init__(
-            settings, iou_type=iou_type, pairs=pairs, box_format=box_format, mask_budget=mask_budget, **kwargs
+            settings,
+            iou_type=iou_type,
+            pairs=pairs,
+            box_format=box_format,
+            mask_budget=mask_budget,
+            duplicates=duplicates,
+            **kwargs,
         )
 
     def compute(self) -> dict[str, Tensor]:
@@ -213,87 +209,93 @@ class MeanAveragePrecision(DetectionMetric):
             self.settings = settings
 
 
-def average_precision(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> Arrays:
-    """Pycocotools' arrays: precision and scores at the largest limit alone, unless ``extended_summary`` asks for all.
+def mean_average_precision(
+    preds: Items,
+    target: Items,
+    box_format: str = "xyxy",
+    iou_type: str | Sequence[str] = "bbox",
+    iou_thresholds: Sequence[float] | None = None,
+    rec_thresholds: Sequence[float] | None = None,
+    max_detection_thresholds: Sequence[int] | None = None,
+    class_metrics: bool = False,
+    extended_summary: bool = False,
+    average: str = "macro",
+    backend: str | None = None,
+    *,
+    area_ranges: Mapping[str, tuple[float, float]] | None = None,
+    num_classes: int | None = None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
+    class_agnostic: bool = False,
+    zero_division: float = float("nan"),
+    pairs: str | None = None,
+    mask_budget: int = MASK_BUDGET,
+    duplicates: str = "drop",
+) -> dict[str, Tensor]:
+    """COCO mean average precision and recall of a whole data set; see :class:`detmetrics.MeanAveragePrecision`.
 
     Args:
-        data: What was read from a state.
-        settings: Thresholds, area ranges, limits, classes.
-    """
-    labels = class_labels(data, settings)
-    data = by_class(data, settings)
-    areas = (ALL_AREAS, *settings.area_ranges.values())
-    matches = match_all(data, settings.iou_thresholds, areas, settings.max_detection_thresholds[-1])
-    ranked = rank(data, labels, matches)
-    num_targets = count_targets(data, labels, areas)  # (A, C)
-    points = torch.tensor(settings.rec_thresholds, dtype=torch.float64, device=labels.device)
-    in_area = [within(data.areas, area_range).index_select(0, ranked.order) for area_range in areas]  # (N,) each
-    num_thresholds = len(settings.iou_thresholds)
-    bits = [range(a * num_thresholds, (a + 1) * num_thresholds) for a in range(len(areas))]
+        preds: One dict per image, as in :meth:`detmetrics.MeanAveragePrecision.update`.
+        target: One dict per image, as in :meth:`detmetrics.MeanAveragePrecision.update`.
+        box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
+        iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
+            overlaps of masks and of their boundaries; or several of them, whose results are then called ``bbox_map``,
+            ``segm_map`` and so on.
+        iou_thresholds: Numbers above 0 and at most 1; None for .5, .55, ..., .95.
+        rec_thresholds: Recall points in [0, 1]; None for 0, .01, ..., 1.
+        max_detection_thresholds: Limits on the detections per class and image, any number of them; None for 1, 10,
+            100. The precision and all results by area are at the largest.
+        class_metrics: Whether to add results for each class.
+        extended_summary: Whether to add the arrays ``precision`` (T, R, C, A, M), ``recall`` (T, C, A, M) and
+            ``scores`` (T, R, C, A, M), with pycocotools' axes: IoU thresholds, recall points, classes, area ranges,
+            limits.
+        average: ``"macro"``. What torchmetrics calls ``"micro"`` is ``class_agnostic=True``.
+        backend: Accepted so that torchmetrics' calls run, with a warning: there is one implementation.
+        area_ranges: Inclusive bounds in square pixels by name; None for COCO's small, medium, large. All areas are
+            always there.
+        num_classes: Declares the classes 0 to ``num_classes`` - 1.
+        class_names: The declared classes: a list, or a dict from label to name. Other labels raise. None: the observed
+            labels are the classes.
+        class_agnostic: Whether to treat all labels as one class, as pycocotools with ``useCats=0``.
+        zero_division: What stands for 0/0: NaN, which is left out of every mean, or a number, which takes part in it.
+        pairs: Which overlaps the state keeps: ``"same"``, those within a class, or ``"all"``, to share it with metrics
+            that ask about pairs of other classes, such as the confusion matrix. None: what this metric needs.
+        mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
 
-    precision, scores, recall = [], [], []
-    for limit in settings.max_detection_thresholds:
-        limited = ranked.limited(limit)
-        countable = [inside & (ranked.rank < limit) for inside in in_area]
-        matched = [limited.matched(*per_area) for per_area in zip(bits, countable, strict=True)]
-        recall.append(torch.stack([final_recall(*m) for m in zip(matched, num_targets, strict=True)]))  # (A, T, C)
-        if settings.extended_summary or limit == settings.max_detection_thresholds[-1]:
-            curves = [
-                interpolate(ranked.ranking, *per_area, points)
-                for per_area in zip(matched, countable, num_targets, strict=True)
-            ]
-            precision.append(torch.stack([c.precision for c in curves]))  # (A, T, C, R)
-            scores.append(torch.stack([c.scores for c in curves]))
-    undefined = settings.zero_division
-    return Arrays(
-        torch.stack(precision).permute(2, 4, 3, 1, 0).nan_to_num(undefined),
-        torch.stack(recall).permute(2, 3, 1, 0).nan_to_num(undefined),
-        torch.stack(scores).permute(2, 4, 3, 1, 0).nan_to_num(undefined),
+    Returns:
+        The dict of :meth:`detmetrics.MeanAveragePrecision.compute`.
+
+    Raises:
+        ValueError: if an argument or an input does not fit.
+
+    Example:
+        >>> import torch
+        >>> boxes, labels = torch.tensor([[0.0, 0.0, 8.0, 8.0]]), torch.tensor([0])
+        >>> preds = [dict(boxes=boxes, scores=torch.tensor([0.9]), labels=labels)]
+        >>> mean_average_precision(preds, [dict(boxes=boxes, labels=labels)])["map"].item()
+        1.0
+    """
+    metric = MeanAveragePrecision(
+        box_format=box_format,
+        iou_type=iou_type,
+        iou_thresholds=iou_thresholds,
+        rec_thresholds=rec_thresholds,
+        max_detection_thresholds=max_detection_thresholds,
+        class_metrics=class_metrics,
+        extended_summary=extended_summary,
+        average=average,
+        backend=backend,
+        area_ranges=area_ranges,
+        num_classes=num_classes,
+        class_names=class_names,
+        class_agnostic=class_agnostic,
+        zero_division=zero_division,
+        pairs=pairs,
+        mask_budget=mask_budget,
+        duplicates=duplicates,
+        sync_on_compute=False,
     )
-
-
-def summarize(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> dict[str, Tensor]:
-    """The headline numbers, those of each class and the arrays, as the settings ask; see ``compute()`` of the class.
-
-    Args:
-        data: What was read from a state.
-        settings: Thresholds, area ranges, limits, classes, and what to add.
-    """
-    arrays = average_precision(data, settings)
-    results = _headlines(arrays, settings)
-    if settings.class_metrics:
-        results |= _per_class(arrays, class_labels(data, settings), settings)
-    if settings.extended_summary:
-        results |= arrays._asdict()
-    return results
-
-
-def _headlines(arrays: Arrays, settings: MeanAveragePrecisionSettings) -> dict[str, Tensor]:
-    def mean(values: Tensor) -> Tensor:
-        return defined_mean(values.flatten(), zero_division=settings.zero_division)
-
-    precision, recall = arrays.precision[..., -1], arrays.recall  # (T, R, C, A), (T, C, A, M)
-    areas = list(enumerate(settings.area_ranges, start=1))
-    results = {"map": mean(precision[..., 0])}
-    for percent in (50, 75):
-        if percent / 100 in settings.iou_thresholds:
-            at = settings.iou_thresholds.index(percent / 100)
-            results[f"map_{percent}"] = mean(precision[at, ..., 0])
-    results |= {f"map_{name}": mean(precision[..., a]) for a, name in areas}
-    limits = enumerate(settings.max_detection_thresholds)
-    results |= {f"mar_{limit}": mean(recall[..., 0, m]) for m, limit in limits}
-    return results | {f"mar_{name}": mean(recall[..., a, -1]) for a, name in areas}
-
-
-def _per_class(arrays: Arrays, labels: Tensor, settings: MeanAveragePrecisionSettings) -> dict[str, Tensor]:
-    precision, recall = arrays.precision[..., 0, -1].flatten(0, 1), arrays.recall[..., 0, -1]  # (T * R, C), (T, C)
-    means = [defined_mean(values, dim=0, zero_division=settings.zero_division) for values in (precision, recall)]
-    keys = ("map", f"mar_{settings.max_detection_thresholds[-1]}")
-    if settings.declared is None or settings.class_agnostic:
-        return {f"{key}_per_class": values for key, values in zip(keys, means, strict=True)} | {"classes": labels}
-    names = settings.declared.values()
-    return {
-        f"{key}/{name}": value
-        for key, values in zip(keys, means, strict=True)
-        for name, value in zip(names, values, strict=True)
-    }
+    result: dict[str, Tensor] = evaluated(metric, preds, target)
+    return result

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from detmetrics import arguments
+from detmetrics.count import repeats
 from detmetrics.detection import rows
 from detmetrics.detection.classes import by_class, class_labels, class_titles
-from detmetrics.detection.inputs import IMAGE_COLUMNS, LABEL, OTHER_COLUMNS, Batch, check_declared, pack
+from detmetrics.detection.inputs import IMAGE_COLUMNS, OTHER_COLUMNS, Batch, check_labels, pack
+from detmetrics.detection.row_checks import check_rows
 from detmetrics.detection.rows import Rows
 from detmetrics.detection.settings import ClassSettings
 from detmetrics.detection.settle import settle
@@ -24,6 +26,7 @@ from detmetrics.overlap.similarity import Items, Overlaps, Request, Similarity, 
 from detmetrics.settings import Fixed, Setting
 from detmetrics.state import devices
 from detmetrics.state.metric import Metric
+from detmetrics.state.sync import State
 
 DEFAULT_FLOOR = 0.1
 SETTLE_AT = {"cpu": 1 << 16, "cuda": 1 << 20}  # pending rows after which overlaps are found
@@ -36,6 +39,7 @@ class StateConfiguration:
     floor: float  # the smallest overlap that is kept
     pairs: str  # "same": overlaps within a class; "all": also those between classes
     similarities: tuple[tuple[Any, ...], ...]  # name and own configuration of each
+    duplicates: str = "drop"  # what becomes of images whose id came before
 
 
 class DetectionMetric(Metric):
@@ -51,6 +55,7 @@ class DetectionMetric(Metric):
         pairs: ``"same"``, ``"all"``, or None for what the metric itself asks about.
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``.
         mask_budget: Bytes that the temporaries of mask overlaps may take.
+        duplicates: What becomes of repeated images: ``"drop"``, ``"error"`` or ``"keep"``.
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
     """
 
@@ -66,6 +71,7 @@ class DetectionMetric(Metric):
     pairs = Fixed()
     box_format = Fixed()
     mask_budget = Fixed()
+    duplicates = Fixed()
     floor = Fixed()
 
     def __init__(
@@ -76,10 +82,12 @@ class DetectionMetric(Metric):
         pairs: str | None,
         box_format: str,
         mask_budget: int,
+        duplicates: str,
         **kwargs: Any,
     ) -> None:
         arguments.choice("box_format", box_format, BOX_FORMATS)
         arguments.choice("pairs", pairs, (None, "same", "all"))
+        arguments.choice("duplicates", duplicates, repeats.DUPLICATES)
         mask_budget = arguments.limit("mask_budget", mask_budget)
         names = _check_iou_types(iou_type, self.takes_several_iou_types)
         self._similarities: dict[str, Similarity] = {}
@@ -87,13 +95,14 @@ class DetectionMetric(Metric):
         floor = min(DEFAULT_FLOOR, settings.lowest_overlap)
         pairs = pairs or self._pairs_for(settings)
         own = tuple((name, *kind.configuration()) for name, kind in similarities.items())
-        super().__init__(StateConfiguration(floor, pairs, own), settings, **kwargs)
+        super().__init__(StateConfiguration(floor, pairs, own, duplicates), settings, **kwargs)
         self._similarities = similarities
         self.fixed = {
             "iou_types": names,
             "pairs": pairs,
             "box_format": box_format,
             "mask_budget": mask_budget,
+            "duplicates": duplicates,
             "floor": floor,
         }
         self.check_settings(settings)
@@ -163,8 +172,7 @@ class DetectionMetric(Metric):
         check_values = not devices.defers_value_checks(self.device)
         batch, overlaps = pack(preds, target, kind, self._request, check_values, self.needs_scores)
         if check_values and self.settings.declared is not None:
-            labels = torch.cat([batch.detections[:, LABEL], batch.targets[:, LABEL]])
-            check_declared(labels, self.settings.declared)
+            check_labels(batch, self.settings.declared)
         return batch, overlaps
 
     @property
@@ -199,15 +207,29 @@ class DetectionMetric(Metric):
         for part, chunk in found._asdict().items():
             self.append(f"{name}_{part}", chunk)
 
+    def checked_states(self, incoming: Mapping[str, Any]) -> State:
+        """States from elsewhere, on this device, if no reader can go astray because of them."""
+        checked = super().checked_states(incoming)
+        for name in self._similarities:
+            parts = {part: checked[self.state_name(f"{name}_{part}")] for part in Rows._fields}
+            try:
+                check_rows(Rows(*(chunks.joined(rows.WIDTHS[part], self.device) for part, chunks in parts.items())))
+            except ValueError as error:
+                raise ValueError(f"{type(self).__name__}: state of {name!r}: {error}") from error
+        return checked
+
     # ------------------------------------------------------------------------------------------------------- reading
 
     def read_state(self) -> dict[str, EvaluationData]:
-        """What readers read, by ``iou_type``."""
+        """What readers read, by ``iou_type``; warns about the images that were left out."""
         across = self.pairs == "all"
-        found = {}
+        found, left_out = {}, []
         for name, kind in self._similarities.items():
-            data = rows.read(Rows(*(self.rows(f"{name}_{part}") for part in Rows._fields)), kind)
+            state = Rows(*(self.rows(f"{name}_{part}") for part in Rows._fields))
+            data, repeated = rows.read(state, kind, self.duplicates)
             found[name] = dataclasses.replace(data, across_classes=across)
+            left_out.append(repeated)
+        repeats.tell(repeats.joined(*left_out), self.duplicates, "target['image_id']")
         return found
 
     def data(self, iou_type: str | None = None) -> EvaluationData:

@@ -72,13 +72,14 @@ def cell_counts(data: EvaluationData, settings: OperatingPointSettings) -> Count
 
 
 def per_image(data: EvaluationData, settings: OperatingPointSettings) -> dict[str, Tensor]:
-    """``image_id``, ``tp``, ``fp``, ``fn`` and ``f1`` of each image, (B,) each; see ``metric.per_image()``."""
+    """``image_id``, ``arrival``, ``tp``, ``fp``, ``fn`` and ``f1`` of each image, (B,); see ``metric.per_image()``."""
     outcome = outcomes(data, settings)
     counts = count(by_class(data, settings), outcome, lambda image, label: image, len(data.keys))
-    keys = torch.where(data.keys < 0, data.keys - FIRST_ARRIVAL, data.keys)
+    image_id = data.keys.clamp(min=-1)  # the keys of images without an id are negative
+    arrival = torch.where(data.keys < 0, data.keys - FIRST_ARRIVAL, -1)
     f1 = f_beta(*counts)
     f1 = f1.where(~f1.isnan(), settings.zero_division)
-    return dict(zip(("image_id", "tp", "fp", "fn", "f1"), (keys, *counts, f1), strict=True))
+    return dict(zip(("image_id", "arrival", "tp", "fp", "fn", "f1"), (image_id, arrival, *counts, f1), strict=True))
 
 
 def score(data: EvaluationData, settings: ScoreSettings, formula: Formula) -> Tensor:
@@ -114,9 +115,10 @@ def images_of(metric: DetectionMetric) -> dict[str, Tensor]:
     All ranks must call it, unless ``compute()`` was called since the last update.
 
     Returns:
-        A dict of tensors ``(B,)`` in order of images: ``image_id`` int64 (without ids the order of arrival), ``tp``,
-        ``fp``, ``fn`` int64, and ``f1`` float64, ``zero_division`` where there is neither target nor prediction. Under
-        ``torch.distributed`` the images of all ranks.
+        A dict of tensors ``(B,)``, images without ids before those with one: ``image_id`` int64, -1 for an image
+        without; ``arrival`` int64, the place of an image without in the order of arrival of all, from 0, and -1 for an
+        image with an id; ``tp``, ``fp``, ``fn`` int64; ``f1`` float64, ``zero_division`` where there is neither target
+        nor prediction. Under ``torch.distributed`` the images of all ranks.
 
     Raises:
         ValueError: as ``compute()`` does.

@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from detmetrics import arguments
-from detmetrics.count.outcomes import Counts, kept_detections
-from detmetrics.detection.classes import class_labels, class_titles
-from detmetrics.detection.metric import DetectionMetric
-from detmetrics.detection.operating_point import class_counts, images_of
+from detmetrics.detection.class_report import AVERAGES, FORMULAS, report_of_counts, reported_counts
+from detmetrics.detection.metric import DetectionMetric, evaluated
+from detmetrics.detection.operating_point import images_of
 from detmetrics.detection.settings import ReportSettings
-from detmetrics.match.across_classes import match_across_classes
-from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.overlap.mask_words import MASK_BUDGET
-from detmetrics.reduce import formulas
-from detmetrics.reduce.averages import average
+from detmetrics.overlap.similarity import Items
 from detmetrics.settings import Setting
-
-FORMULAS = {"precision": formulas.precision, "recall": formulas.recall, "f1": formulas.f_beta}
-AVERAGES = ("micro", "macro", "weighted")
 
 
 class DetectionReport(DetectionMetric):
@@ -35,7 +27,7 @@ class DetectionReport(DetectionMetric):
         matched_only: Whether to report instead how well the boxes that match are classified: after the score cut
             detections are matched whatever their class, and the report is that of a classifier over the matched pairs,
             of label of the target and label of the detection. Unmatched boxes are not in it.
-        iou_threshold: The overlap that a match needs, in [0, 1].
+        iou_threshold: The overlap that a match needs, above 0 and at most 1.
         score_threshold: The smallest score that is kept; rounded to the dtype of the scores first, so that a float32 .9
             is kept at .9. Images whose predictions have no scores keep all of them.
         max_detections: How many detections per class and image take part, the best first; None for all.
@@ -52,6 +44,9 @@ class DetectionReport(DetectionMetric):
         iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
             overlaps of masks and of their boundaries.
         mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Raises:
@@ -103,6 +98,7 @@ class DetectionReport(DetectionMetric):
         box_format: str = "xyxy",
         iou_type: str = "bbox",
         mask_budget: int = MASK_BUDGET,
+        duplicates: str = "drop",
         **kwargs: Any,
     ) -> None:
         settings = ReportSettings(
@@ -117,7 +113,13 @@ class DetectionReport(DetectionMetric):
             class_agnostic=class_agnostic,
         )
         super().__init__(
-            settings, iou_type=iou_type, pairs=pairs, box_format=box_format, mask_budget=mask_budget, **kwargs
+            settings,
+            iou_type=iou_type,
+            pairs=pairs,
+            box_format=box_format,
+            mask_budget=mask_budget,
+            duplicates=duplicates,
+            **kwargs,
         )
 
     def _pairs_for(self, settings: ReportSettings) -> str:  # type: ignore[override]
@@ -133,7 +135,7 @@ class DetectionReport(DetectionMetric):
             averages, or ``zero_division``.
         """
         self.classes, counts = reported_counts(self.data(), self.settings)
-        return _results(self.classes, counts, self.settings)
+        return report_of_counts(self.classes, counts, self.settings)
 
     def table(self, digits: int = 2) -> str:
         """The report as text, in scikit-learn's layout.
@@ -176,53 +178,86 @@ class DetectionReport(DetectionMetric):
         return pictures.draw(pictures.Report(score), val, self.compute, ax)
 
 
-def report(data: EvaluationData, settings: ReportSettings) -> dict[str, Tensor]:
-    """The scores of evaluation data; see the ``compute()`` of :class:`DetectionReport`.
+def detection_report(
+    preds: Items,
+    target: Items,
+    *,
+    matched_only: bool = False,
+    iou_threshold: float = 0.5,
+    score_threshold: float = 0.5,
+    max_detections: int | None = None,
+    area_range: str | tuple[float, float] = "all",
+    zero_division: float = float("nan"),
+    num_classes: int | None = None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
+    class_agnostic: bool = False,
+    pairs: str | None = None,
+    box_format: str = "xyxy",
+    iou_type: str = "bbox",
+    mask_budget: int = MASK_BUDGET,
+    duplicates: str = "drop",
+) -> dict[str, Tensor]:
+    """Precision, recall, F1 and support of each class over a whole data set; see :class:`detmetrics.DetectionReport`.
 
     Args:
-        data: What was read from a state.
-        settings: The operating point and the classes.
+        preds: One dict per image: ``boxes`` (N, 4), ``labels`` (N,), and ``scores`` (N,) for all images or for none.
+        target: One dict per image, as in :meth:`detmetrics.DetectionReport.update`.
+        matched_only: Whether to report instead how well the boxes that match are classified: after the score cut
+            detections are matched whatever their class, and the report is that of a classifier over the matched pairs,
+            of label of the target and label of the detection. Unmatched boxes are not in it.
+        iou_threshold: The overlap that a match needs, above 0 and at most 1.
+        score_threshold: The smallest score that is kept; rounded to the dtype of the scores first, so that a float32 .9
+            is kept at .9. Images whose predictions have no scores keep all of them.
+        max_detections: How many detections per class and image take part, the best first; None for all.
+        area_range: ``"all"``, ``"small"``, ``"medium"``, ``"large"`` as in COCO, or inclusive bounds in square pixels.
+            Targets outside and unmatched detections outside are ignored.
+        zero_division: What stands for 0/0: NaN, which is left out of every mean, or a number, which takes part in it.
+        num_classes: Declares the classes 0 to ``num_classes`` - 1.
+        class_names: The declared classes: a list, or a dict from label to name. Other labels raise. None: the observed
+            labels are the classes.
+        class_agnostic: Whether to treat all labels as one class, as pycocotools with ``useCats=0``.
+        pairs: Which overlaps the state keeps: ``"same"``, those within a class, or ``"all"``, to share it with metrics
+            that ask about pairs of other classes, such as the confusion matrix. None: what this metric needs.
+        box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
+        iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
+            overlaps of masks and of their boundaries.
+        mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
+
+    Returns:
+        The dict of :meth:`detmetrics.DetectionReport.compute`.
+
+    Raises:
+        ValueError: if an argument or an input does not fit.
+
+    Example:
+        >>> import torch
+        >>> boxes, labels = torch.tensor([[0.0, 0.0, 8.0, 8.0]]), torch.tensor([0])
+        >>> preds, target = [dict(boxes=boxes, labels=labels)], [dict(boxes=boxes, labels=labels)]
+        >>> detection_report(preds, target, class_names=["cat"])["f1/cat"].item()
+        1.0
     """
-    return _results(*reported_counts(data, settings), settings)
-
-
-def _results(labels: Tensor, counts: Counts, settings: ReportSettings) -> dict[str, Tensor]:
-    titles = [str(label) for label in labels.tolist()] if settings.class_agnostic else class_titles(labels, settings)
-    tp, _, fn = counts
-    support = (tp + fn).double()
-    results: dict[str, Tensor] = {}
-    for name, formula in FORMULAS.items():
-        values = average(formula, counts, average="none", zero_division=settings.zero_division)
-        results |= {f"{name}/{key}": value for key, value in zip(titles, values, strict=True)}
-    results |= {f"support/{key}": value for key, value in zip(titles, support, strict=True)}
-    for name, formula in FORMULAS.items():
-        for kind in AVERAGES:
-            value = average(formula, counts, average=kind, zero_division=settings.zero_division)
-            results[f"{name}_{kind}"] = value
-    return results | {"support": support.sum()}
-
-
-def reported_counts(data: EvaluationData, settings: ReportSettings) -> tuple[Tensor, Counts]:
-    """The labels (C,) of the report, and true positives, false positives and false negatives of each."""
-    if settings.matched_only:
-        return _count_pairs(data, settings)
-    return class_labels(data, settings), class_counts(data, settings)
-
-
-def _count_pairs(data: EvaluationData, settings: ReportSettings) -> tuple[Tensor, Counts]:
-    """Counts of each class over the matched pairs; without a declaration the classes are the labels in them."""
-    kept = kept_detections(data, settings.score_threshold, settings.max_detections)
-    chosen = data.with_overlaps(kept.index_select(0, data.overlap_detection))
-    matches = match_across_classes(chosen, settings.iou_threshold, settings.area_bounds)
-    hit = matches.hits[0] != 0
-    predicted, true = data.labels[matches.detection[hit]], data.target_labels[matches.target[hit]]
-    declared = settings.declared is not None
-    labels = class_labels(data, settings) if declared else torch.cat([predicted, true]).unique()
-    support, num_predicted, tp = (
-        torch.bincount(torch.searchsorted(labels, found), minlength=len(labels))
-        for found in (true, predicted, true[true == predicted])
+    metric = DetectionReport(
+        matched_only=matched_only,
+        iou_threshold=iou_threshold,
+        score_threshold=score_threshold,
+        max_detections=max_detections,
+        area_range=area_range,
+        zero_division=zero_division,
+        num_classes=num_classes,
+        class_names=class_names,
+        class_agnostic=class_agnostic,
+        pairs=pairs,
+        box_format=box_format,
+        iou_type=iou_type,
+        mask_budget=mask_budget,
+        duplicates=duplicates,
+        sync_on_compute=False,
     )
-    return labels, (tp, num_predicted - tp, support - tp)
+    result: dict[str, Tensor] = evaluated(metric, preds, target)
+    return result
 
 
 def _row(values: dict[str, float], suffix: str, support: str) -> list[float | None]:

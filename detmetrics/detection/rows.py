@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from detmetrics.count.repeats import Repeats
 from detmetrics.detection.duplicates import KEY, NOTES, NUM_DETECTIONS, NUM_OVERLAPS, distinct_images
 from detmetrics.detection.inputs import OTHER_COLUMNS, Batch, find_invalid
 from detmetrics.match.evaluation_data import EvaluationData
@@ -29,25 +30,29 @@ class Rows(NamedTuple):
     overlaps: Tensor  # (E, 2): detection << 32 | target (indices within the image), IoU as float64 bits
 
 
-def read(rows: Rows, similarity: Similarity) -> EvaluationData:
+def read(rows: Rows, similarity: Similarity, duplicates: str) -> tuple[EvaluationData, Repeats]:
     """Leave out repeated images, put the rest in canonical order, and unpack the columns.
 
     Args:
         rows: The state.
         similarity: What found the overlaps: it says what is wrong with values.
+        duplicates: ``"keep"`` to leave no image out.
+
+    Returns:
+        What readers read, and the images that were left out.
 
     Raises:
         ValueError: if an image holds invalid values, or one key stands for two images with other targets.
     """
     _raise_notes(rows.images, similarity)
-    order, num_duplicates = distinct_images(rows.images, rows.detections, rows.overlaps)
+    order, repeats = distinct_images(rows.images, rows.detections, rows.overlaps, duplicates)
     if order is not None:
         rows = _in_order(rows, order)
     keys, num_detections, num_targets, num_overlaps, _, notes = rows.images.unbind(1)
     detections, targets = rows.detections.view(torch.float64), rows.targets.view(torch.float64)
     overlap_image = owners(num_overlaps, len(rows.overlaps))
     pair = rows.overlaps[:, 0]
-    return EvaluationData(
+    data = EvaluationData(
         keys=keys.clone(),  # a view would keep the rows alive
         score_dtype=notes & NOTE_DTYPE,
         scores=detections[:, 0].contiguous(),
@@ -61,8 +66,9 @@ def read(rows: Rows, similarity: Similarity) -> EvaluationData:
         overlap_detection=(pair >> 32) + exclusive_cumsum(num_detections).index_select(0, overlap_image),
         overlap_target=(pair & 0xFFFFFFFF) + exclusive_cumsum(num_targets).index_select(0, overlap_image),
         iou=rows.overlaps.view(torch.float64)[:, 1].contiguous(),
-        num_duplicates=num_duplicates,
+        num_duplicates=repeats.total,
     )
+    return data, repeats
 
 
 def _in_order(rows: Rows, order: Tensor) -> Rows:

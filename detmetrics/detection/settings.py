@@ -50,7 +50,7 @@ class ClassSettings(Settings):
 class MeanAveragePrecisionSettings(ClassSettings):
     """What :class:`detmetrics.MeanAveragePrecision` is asked."""
 
-    iou_thresholds: Annotated[tuple[float, ...], arguments.fractions] = IOU_THRESHOLDS
+    iou_thresholds: Annotated[tuple[float, ...], arguments.overlap_thresholds] = IOU_THRESHOLDS
     rec_thresholds: Annotated[tuple[float, ...], arguments.fractions] = RECALL_POINTS
     max_detection_thresholds: Annotated[tuple[int, ...], arguments.limits] = MAX_DETECTIONS
     area_ranges: Annotated[FrozenDict[str, tuple[float, float]], arguments.area_ranges] = AREA_RANGES
@@ -67,7 +67,7 @@ class MeanAveragePrecisionSettings(ClassSettings):
 class OneThresholdSettings(ClassSettings):
     """What metrics are asked that match at one IoU threshold."""
 
-    iou_threshold: Annotated[float, arguments.fraction] = 0.5
+    iou_threshold: Annotated[float, arguments.overlap_threshold] = 0.5
     max_detections: Annotated[int | None, optional(arguments.limit)] = None
     area_range: Annotated[str | tuple[float, float], _area_range] = "all"
 

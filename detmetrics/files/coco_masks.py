@@ -1,79 +1,138 @@
 """Masks as COCO's files have them: polygons and run-length encodings, and back."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
-from detmetrics.files.json_table import Kind, Table, is_number
+from detmetrics.files.ids import Id
+from detmetrics.files.json_table import Table, shown, whole
+from detmetrics.files.polygons import EXPECTED, check_polygons
 from detmetrics.overlap.masks import as_masks
+from detmetrics.overlap.rle import BadMaskError, mask_areas, mask_boxes, read_runs
 
 Encoding = dict[str, Any]  # "size": (H, W), and "counts": COCO's characters, or the lengths of the runs
-Sizes = Mapping[int, tuple[int, int]]  # (H, W) by image id, zeros where the file has none
+Sizes = Mapping[Id, tuple[int, int]]  # (H, W) of the listed images by id, zeros where the file has none
+
+AT_ONCE = 4096  # masks that are measured together
+OF_NO_IMAGE: Encoding = {"size": [1, 1], "counts": [1]}  # stands for a mask of an image that is not listed
 
 
-def _is_segmentation(value: Any) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(_is_polygon(polygon) for polygon in value)
-    return isinstance(value, dict) and _is_size(value.get("size")) and _is_counts(value.get("counts"))
+class Masks(NamedTuple):
+    """The masks of a table."""
+
+    encodings: list[Encoding]
+    boxes: Tensor  # (N, 4) float64 xywh
+    areas: Tensor  # (N,) float64
+    num_skipped: int  # polygons of fewer than three points
 
 
-def _is_polygon(value: Any) -> bool:
-    return isinstance(value, list) and len(value) >= 6 and len(value) % 2 == 0 and all(map(is_number, value))
-
-
-def _is_size(value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(n, int) and n > 0 for n in value)
-
-
-def _is_counts(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(isinstance(n, int) and 0 <= n < 2**32 for n in value)
-    return isinstance(value, str | bytes)
-
-
-SEGMENTATION = Kind('polygons [[x1, y1, ...], ...] or {"size": [H, W], "counts": ...}', _is_segmentation)
-
-
-def encodings(table: Table, image_ids: list[int], sizes: Sizes) -> list[Encoding]:
-    """The masks of a table, encoded; nothing is decoded here.
+def read_masks(table: Table, image_ids: list[Id], sizes: Sizes) -> Masks:
+    """The masks of a table, encoded and measured; none is decoded here.
 
     Args:
         table: N rows with ``segmentation``.
         image_ids: Those of the rows.
-        sizes: Those of the images, which polygons need; other images get a size of one pixel.
-
-    Returns:
-        N dicts.
+        sizes: Those of the listed images, which polygons need.
 
     Raises:
-        ValueError: if a segmentation is neither polygons nor an encoding, or an image with polygons has no size.
+        ValueError: if a segmentation is neither polygons nor an encoding, or an image with polygons has no size. It
+            names the entry and the image.
         ImportError: if there are polygons and pycocotools is missing.
     """
-    found: list[Encoding] = []
-    values = table.column("segmentation", SEGMENTATION)
-    for index, (value, image_id) in enumerate(zip(values, image_ids, strict=True)):
-        if isinstance(value, list):
-            size = sizes.get(image_id, (1, 1))
-            if 0 in size:
-                needed = 'an image with "height" and "width" for polygons'
-                where = f'{table.name}: entry {index}: "segmentation"'
-                raise ValueError(f"{where}: expected {needed}, got none for image_id {image_id}")
-            coco = _pycocotools()
-            value = coco.merge(coco.frPyObjects(value, *size))  # as COCO.annToRLE
-        found.append(value)
-    return found
+    encodings: list[Encoding] = []
+    skipped = 0
+    for index, (row, image_id) in enumerate(zip(table.rows, image_ids, strict=True)):
+        try:
+            encoding, some = _encoding(row, sizes.get(image_id))
+        except ValueError as error:
+            raise _error(table, index, image_id, error) from error
+        encodings.append(encoding)
+        skipped += some
+    return Masks(encodings, *_measured(table, image_ids, encodings), skipped)
+
+
+def _encoding(row: Mapping[str, Any], size: tuple[int, int] | None) -> tuple[Encoding, int]:
+    """The segmentation of a row as an encoding, and how many of its polygons were skipped."""
+    value = row.get("segmentation")
+    if size is None:
+        return OF_NO_IMAGE, 0
+    if isinstance(value, dict):
+        sides = value.get("size")
+        if isinstance(sides, list | tuple):
+            value = {**value, "size": [whole(side) for side in sides]}
+        return value, 0
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected {EXPECTED}, got {shown(value) if 'segmentation' in row else 'no such key'}")
+    if 0 in size:
+        raise ValueError('expected an image with "height" and "width" for polygons, got none')
+    polygons, skipped = check_polygons(value, *size)
+    coco = _pycocotools()
+    return coco.merge(coco.frPyObjects(polygons, *size)), skipped  # as COCO.annToRLE
+
+
+def _measured(table: Table, image_ids: list[Id], encodings: list[Encoding]) -> tuple[Tensor, Tensor]:
+    """Boxes and areas, which also shows whether the encodings are such."""
+    boxes, areas = [torch.zeros((0, 4))], [torch.zeros(0)]
+    for first in range(0, len(encodings), AT_ONCE):
+        try:
+            runs = read_runs(encodings[first : first + AT_ONCE])
+        except BadMaskError as error:
+            index = first + error.index
+            raise _error(table, index, image_ids[index], error) from error
+        boxes.append(_xywh(mask_boxes(runs)))
+        areas.append(mask_areas(runs))
+    return torch.cat(boxes).double(), torch.cat(areas).double()
+
+
+def _error(table: Table, index: int, image_id: Id, error: Exception) -> ValueError:
+    return table.error(index, f'"segmentation" of image_id {shown(image_id)}: {error}')
+
+
+def check_sizes(tables: Sequence[tuple[Table, list[Id], Masks | None]], sizes: Sizes) -> int:
+    """Check that the masks of each image have one size.
+
+    Args:
+        tables: Each with its image ids and its masks.
+        sizes: Those of the listed images.
+
+    Returns:
+        How many masks have another size than the file gives their image.
+
+    Raises:
+        ValueError: if two masks of an image differ in size.
+    """
+    first: dict[Id, tuple[int, int]] = {}
+    contradicting = 0
+    for table, image_ids, masks in tables:
+        for index, (image_id, encoding) in enumerate(zip(image_ids, masks.encodings if masks else (), strict=True)):
+            if image_id not in sizes:
+                continue
+            size = (encoding["size"][0], encoding["size"][1])
+            expected = first.setdefault(image_id, size)
+            if size != expected:
+                problem = f"expected the size {expected} of the other masks of the image, got {size}"
+                raise _error(table, index, image_id, ValueError(problem))
+            contradicting += 0 not in sizes[image_id] and size != sizes[image_id]
+    return contradicting
 
 
 def mask_box(encoding: Encoding) -> list[float]:
     """The box around a mask, xywh."""
-    box: list[float] = _pycocotools().toBbox(_compressed(encoding)).tolist()
+    box: list[float] = _xywh(mask_boxes(read_runs([encoding])))[0].double().tolist()
     return box
 
 
 def mask_area(encoding: Encoding) -> float:
     """The pixels of a mask."""
-    return float(_pycocotools().area(_compressed(encoding)))
+    return float(mask_areas(read_runs([encoding])))
+
+
+def _xywh(boxes: Tensor) -> Tensor:
+    return torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1)
 
 
 def encode(item: Mapping[str, Any]) -> list[Encoding]:
@@ -83,13 +142,6 @@ def encode(item: Mapping[str, Any]) -> list[Encoding]:
         return [{"size": list(masks.shape[:2]), "counts": ""} for _ in range(masks.shape[2])]
     encoded = _pycocotools().encode(masks.copy(order="F"))
     return [{"size": list(one["size"]), "counts": one["counts"].decode()} for one in encoded]
-
-
-def _compressed(encoding: Encoding) -> Encoding:
-    if isinstance(encoding["counts"], list):
-        compressed: Encoding = _pycocotools().frPyObjects(encoding, *encoding["size"])
-        return compressed
-    return encoding
 
 
 def _pycocotools() -> Any:

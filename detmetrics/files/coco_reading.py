@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from detmetrics.files.coco_masks import Encoding, encodings, mask_area, mask_box
-from detmetrics.files.json_table import (
-    AREA,
-    BOX,
-    FLAG,
-    IMAGE_ID,
-    INTEGER,
-    NUMBER,
-    SIDE,
-    TEXT,
-    Source,
-    Table,
-    read,
-    shown,
-)
-
-Masks = list[Encoding] | None  # of the rows of a table, if masks are read
+from detmetrics.files import coco_columns as columns_of
+from detmetrics.files import coco_warnings as warnings_of
+from detmetrics.files.bounded import MAX_BYTES
+from detmetrics.files.coco_columns import Columns, Lists
+from detmetrics.files.coco_masks import Masks, check_sizes, read_masks
+from detmetrics.files.ids import Id
+from detmetrics.files.json_table import ID, Source, Table, read, shown
 
 
 @dataclass(frozen=True)
@@ -40,14 +27,20 @@ class CocoData:
         target: ``boxes`` ``(M, 4)`` and ``labels`` ``(M,)`` as in ``preds``, ``iscrowd`` ``(M,)`` bool, ``area``
             ``(M,)`` float64 square pixels, ``image_id`` int; ``masks`` as in ``preds``; ``ignore`` ``(M,)`` bool with
             ``ignore_key``.
-        categories: A distinct name for each category id, also of those that never occur. Labels are category ids.
-        file_names: The ``file_name`` of images by id, of those that have one.
+        categories: A distinct name for each label, also of those that never occur. Labels are category ids, or numbers
+            from 0 if some category id is no int64.
+        file_names: The ``file_name`` of images by ``image_id``, of those that have one.
+        image_ids: The id in the file by ``image_id``: the same, or numbers from 0 if some id is a string, negative or
+            above 2**63 - 1.
+        sizes: Height and width in pixels, as the file declares them, by ``image_id``, of the images that have both.
     """
 
     preds: list[dict[str, Any]]
     target: list[dict[str, Any]]
     categories: dict[int, str]
     file_names: dict[int, str] = field(default_factory=dict)
+    image_ids: dict[int, Id] = field(default_factory=dict)
+    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -67,11 +60,27 @@ def from_coco(
     ignore_key: str | None = None,
     drop_unknown_images: bool = False,
     device: torch.device | str = "cpu",
+    max_bytes: int = MAX_BYTES,
 ) -> CocoData:
     """Read boxes, and masks if asked, from COCO annotations and results.
 
     What pycocotools leaves out is left out here: annotations of images, and annotations and results of categories, that
     the annotations do not list. A warning says so, and where pycocotools would count otherwise.
+
+    Ids are integers, whole floats such as 1.0, or strings; 1 and "1" are two ids. What files repeat, contradict or
+    lack:
+
+    - A warning: an image or category that is listed again with another size, file name or name (the last counts);
+      annotations that repeat an id (all count); results that repeat one another (all count); ten results or more that
+      all have one score; boxes outside their image or with sides of more than 1.5 times its own; no annotation of a
+      listed image and category, or none but crowds and ignored ones; no results; polygons of one or two points beside
+      others (skipped); masks of another size than their image (that of the masks counts).
+    - An error: masks of one image that differ in size; polygons in an image without size, with a coordinate more than
+      10 times the image's size away from it, or with none of three points.
+    - Neither: a key that is twice in a JSON object (the last counts); images that are listed again unchanged (they
+      count once); images without annotations or results; boxes without width or height (they overlap nothing); areas
+      that differ from the boxes (those given count); scores outside [0, 1]; names that categories share (the id is
+      added).
 
     Args:
         annotations: A path (JSON, gzipped or not), or the loaded dict of ``images``, ``categories``, ``annotations``.
@@ -84,6 +93,7 @@ def from_coco(
             ``"difficult"`` in files made from VOC. pycocotools knows no such key.
         drop_unknown_images: Whether to drop results for images that the annotations do not list.
         device: The device of the tensors.
+        max_bytes: How much a gzipped file may unpack to; 1 GiB by default. A plain file may have any size.
 
     Returns:
         The data. Evaluate it with ``box_format="xywh"`` and ``class_names=data.categories``.
@@ -104,170 +114,86 @@ def from_coco(
         >>> data.categories, data.target[0]["area"], data.preds[0]["scores"]
         ({1: 'cat', 2: 'dog'}, tensor([8.], dtype=torch.float64), tensor([0.5000], dtype=torch.float64))
     """
-    name, document = _annotations_document(annotations)
-    images = Table.under(document, "images", name)
-    image_ids, sizes = _image_ids(images), _image_sizes(images) if masks else {}
-    categories = _categories(Table.under(document, "categories", name))
-    truth = Table.under(document, "annotations", name)
-    _warn_about_differences(truth, ignore_key)
-    found = _results_table(results)
-
-    truth_masks, found_masks = (
-        encodings(table, table.column("image_id", IMAGE_ID), sizes) if masks else None for table in (truth, found)
-    )
-    target_columns = _target_columns(truth, ignore_key, truth_masks)
-    preds_columns = _preds_columns(found, found_masks)
-    target_columns = _keep_known(truth.name, target_columns, image_ids, categories, drop=True)
-    preds_columns = _keep_known(found.name, preds_columns, image_ids, categories, drop=drop_unknown_images)
-    target = _split(target_columns, image_ids, device, truth_masks)
-    for item, image_id in zip(target, image_ids.tolist(), strict=True):
+    name, document = _annotations_document(annotations, max_bytes)
+    images, categories, truth = (Table.under(document, key, name) for key in ("images", "categories", "annotations"))
+    found = _results_table(results, max_bytes)
+    lists = columns_of.read_lists(images, categories)
+    warnings_of.warn_about_lists(images, images.column("id", ID), categories, categories.column("id", ID))
+    warnings_of.warn_about_annotations(truth, ignore_key)
+    truth_masks, found_masks = _masks([truth, found], lists, name) if masks else (None, None)
+    target_columns = columns_of.target_columns(truth, ignore_key, truth_masks, lists)
+    target_columns = _keep_known(truth, target_columns, drop=True)
+    warnings_of.warn_about_objects(truth.name, target_columns)
+    preds_columns = columns_of.preds_columns(found, found_masks, lists)
+    preds_columns = _keep_known(found, preds_columns, drop=drop_unknown_images)
+    warnings_of.warn_about_results(found, preds_columns, masks)
+    if not masks:
+        for table, columns in ((truth, target_columns), (found, preds_columns)):
+            warnings_of.warn_about_boxes(table.name, columns, lists.extents)
+    target = _split(target_columns, lists.num_images, device, truth_masks)
+    for item, image_id in zip(target, lists.images.values(), strict=True):
         item["image_id"] = image_id
-    return CocoData(_split(preds_columns, image_ids, device, found_masks), target, categories, _file_names(images))
+    preds = _split(preds_columns, lists.num_images, device, found_masks)
+    image_ids = {number: image_id for image_id, number in lists.images.items()}
+    sizes = {lists.images[image_id]: size for image_id, size in lists.sizes.items() if 0 not in size}
+    return CocoData(preds, target, lists.names, lists.file_names, image_ids, sizes)
 
 
-def _annotations_document(annotations: Source) -> tuple[str, dict[str, Any]]:
+def _annotations_document(annotations: Source, max_bytes: int) -> tuple[str, dict[str, Any]]:
     """The name and the content of the annotations."""
-    name, document = read(annotations, "annotations")
+    name, document = read(annotations, "annotations", max_bytes)
     if not isinstance(document, dict):
         raise ValueError(f"{name}: expected a JSON object, got {shown(document)}")
     return name, document
 
 
-def _results_table(results: Source) -> Table:
+def _results_table(results: Source, max_bytes: int) -> Table:
     """The results, which may be a list or a dict that has it."""
-    name, document = read(results, "results")
+    name, document = read(results, "results", max_bytes)
     if isinstance(document, dict):
         return Table.under(document, "annotations", name)
     return Table.of(document, name)
 
 
-def _image_ids(images: Table) -> Tensor:
-    """The distinct image ids, ``(B,)`` int64 ascending."""
-    if not images.rows:
-        raise ValueError(f"{images.name}: expected at least one image, got none")
-    return torch.tensor(sorted(set(images.column("id", IMAGE_ID))))
+def _masks(tables: list[Table], lists: Lists, name: str) -> list[Masks]:
+    """The masks of tables, all of one size in each image."""
+    ids = [table.column("image_id", ID) for table in tables]
+    masks = [read_masks(table, own, lists.sizes) for table, own in zip(tables, ids, strict=True)]
+    contradicting = check_sizes(list(zip(tables, ids, masks, strict=True)), lists.sizes)
+    skips = [(table.name, own.num_skipped) for table, own in zip(tables, masks, strict=True)]
+    warnings_of.warn_about_masks(name, skips, contradicting)
+    return masks
 
 
-def _image_sizes(images: Table) -> dict[int, tuple[int, int]]:
-    """Heights and widths by image id, zeros where the file has none."""
-    heights, widths = (images.column(key, SIDE, defaults=itertools.repeat(0)) for key in ("height", "width"))
-    return dict(zip(images.column("id", IMAGE_ID), zip(heights, widths, strict=True), strict=True))
-
-
-def _file_names(images: Table) -> dict[int, str]:
-    """File names by image id, of the images that have one."""
-    return {row["id"]: row["file_name"] for row in images.rows if isinstance(row.get("file_name"), str)}
-
-
-def _categories(table: Table) -> dict[int, str]:
-    """Names by category id, ascending; a name that several categories share is followed by the id."""
-    ids = table.column("id", INTEGER)
-    named = dict(zip(ids, table.column("name", TEXT, defaults=map(str, ids)), strict=True))
-    names = list(named.values())
-    return {key: name if names.count(name) == 1 else f"{name} ({key})" for key, name in sorted(named.items())}
-
-
-def _preds_columns(table: Table, masks: Masks) -> dict[str, Tensor]:
-    """The results as flat tensors, one row per result."""
-    if not table.rows:
-        _warn(f"{table.name}: no results")
-    return {
-        "image_id": torch.tensor(table.column("image_id", IMAGE_ID), dtype=torch.int64),
-        "row": torch.arange(len(table.rows)),
-        "boxes": _boxes_tensor(_boxes(table, masks)),
-        "scores": torch.tensor(table.column("score", NUMBER), dtype=torch.float64),
-        "labels": torch.tensor(table.column("category_id", INTEGER), dtype=torch.int64),
-    }
-
-
-def _target_columns(table: Table, ignore_key: str | None, masks: Masks) -> dict[str, Tensor]:
-    """The annotations as flat tensors, one row per annotation."""
-    boxes = _boxes(table, masks)
-    box_areas = [width * height for _, _, width, height in boxes]
-    areas = table.column("area", AREA, defaults=box_areas if masks is None else _missing(table, "area", masks))
-    columns = {
-        "row": torch.arange(len(table.rows)),
-        "image_id": torch.tensor(table.column("image_id", IMAGE_ID), dtype=torch.int64),
-        "boxes": _boxes_tensor(boxes),
-        "labels": torch.tensor(table.column("category_id", INTEGER), dtype=torch.int64),
-        "area": torch.tensor(areas, dtype=torch.float64),
-        "iscrowd": _flags(table, "iscrowd"),
-    }
-    if ignore_key is not None:
-        if not any(ignore_key in row for row in table.rows):
-            raise ValueError(f'{table.name}: expected the key "{ignore_key}" in some entry, got none')
-        columns["ignore"] = _flags(table, ignore_key)
-    return columns
-
-
-def _boxes(table: Table, masks: Masks) -> list[list[float]]:
-    return table.column("bbox", BOX, defaults=None if masks is None else _missing(table, "bbox", masks))
-
-
-def _missing(table: Table, key: str, masks: list[Encoding]) -> Iterator[Any]:
-    """Boxes or areas of masks, for the rows without."""
-    measured = {"bbox": mask_box, "area": mask_area}[key]
-    return (measured(mask) if row.get(key) is None else None for row, mask in zip(table.rows, masks, strict=True))
-
-
-def _boxes_tensor(boxes: list[list[float]]) -> Tensor:
-    """``(N, 4)`` float64."""
-    return torch.tensor(list(itertools.chain.from_iterable(boxes)), dtype=torch.float64).reshape(-1, 4)
-
-
-def _flags(table: Table, key: str) -> Tensor:
-    """``(M,)`` bool; false where the key is missing."""
-    return torch.tensor(table.column(key, FLAG, defaults=itertools.repeat(0)), dtype=torch.bool)
-
-
-def _keep_known(
-    name: str, columns: dict[str, Tensor], image_ids: Tensor, categories: Mapping[int, str], drop: bool
-) -> dict[str, Tensor]:
+def _keep_known(table: Table, columns: Columns, drop: bool) -> Columns:
     """The rows of listed images and categories."""
-    in_image = torch.isin(columns["image_id"], image_ids)
+    in_image = columns["image"] >= 0
     if not in_image.all():
-        unknown = columns["image_id"][~in_image]
-        problem = f'{len(unknown)} of {len(in_image)} entries are for images not listed in "images"'
-        message = f"{name}: {problem}, such as image_id {int(unknown[0])}"
+        unknown = table.rows[int((~in_image).nonzero()[0])]["image_id"]
+        number = int((~in_image).sum())
+        problem = f'{number} of {len(in_image)} entries are for images not listed in "images"'
+        message = f"{table.name}: {problem}, such as image_id {shown(unknown)}"
         if not drop or not in_image.any():
             raise ValueError(message)
-        _warn(f"{message}; dropped")
-    in_category = torch.isin(columns["labels"], torch.tensor(list(categories), dtype=torch.int64))
+        warnings_of.warn(f"{message}; dropped")
+    in_category = columns.pop("in_category")
     if not in_category.all():
-        unknown = columns["labels"][~in_category]
-        problem = f'{len(unknown)} of {len(in_category)} entries are of categories not listed in "categories"'
-        _warn(f"{name}: {problem}, such as category_id {int(unknown[0])}; dropped, as in pycocotools")
+        unknown = table.rows[int((~in_category).nonzero()[0])]["category_id"]
+        number = int((~in_category).sum())
+        problem = f'{number} of {len(in_category)} entries are of categories not listed in "categories"'
+        told = f"{problem}, such as category_id {shown(unknown)}; dropped, as in pycocotools"
+        warnings_of.warn(f"{table.name}: {told}")
     keep = in_image & in_category
     return {key: column[keep] for key, column in columns.items()}
 
 
-def _split(
-    columns: dict[str, Tensor], image_ids: Tensor, device: torch.device | str, masks: Masks
-) -> list[dict[str, Any]]:
-    """One dict of views per image, in the order of ``image_ids``; rows of an image stay in the order of the file."""
-    image = torch.searchsorted(image_ids, columns["image_id"])
-    order = image.argsort(stable=True)
-    sizes = image.bincount(minlength=len(image_ids)).tolist()
-    parts = {key: columns[key][order].to(device).split(sizes) for key in columns if key not in ("image_id", "row")}
+def _split(columns: Columns, num_images: int, device: torch.device | str, masks: Masks | None) -> list[dict[str, Any]]:
+    """One dict of views per image, in order; rows of an image stay in the order of the file."""
+    order = columns["image"].argsort(stable=True)
+    sizes = columns["image"].bincount(minlength=num_images).tolist()
+    parts = {key: columns[key][order].to(device).split(sizes) for key in columns if key not in ("image", "row")}
     items: list[dict[str, Any]] = [dict(zip(parts, own, strict=True)) for own in zip(*parts.values(), strict=True)]
     if masks is not None:
         for item, rows in zip(items, columns["row"][order].split(sizes), strict=True):
-            item["masks"] = [masks[row] for row in rows.tolist()]
+            item["masks"] = [masks.encodings[row] for row in rows.tolist()]
     return items
-
-
-def _warn_about_differences(annotations: Table, ignore_key: str | None) -> None:
-    """Say where pycocotools would count otherwise, or might be expected to."""
-    ids = [row["id"] for row in annotations.rows if isinstance(row.get("id"), int)]
-    repeated = len(ids) - len(set(ids))
-    if repeated:
-        _warn(f"{annotations.name}: {repeated} entries repeat the id of another; all count, unlike in pycocotools")
-    if 0 in ids:
-        _warn(f"{annotations.name}: an entry has id 0; it can be matched like any other, unlike in pycocotools")
-    ignored = sum(bool(row.get("ignore")) and not row.get("iscrowd") for row in annotations.rows)
-    if ignored and ignore_key is None:
-        _warn(f'{annotations.name}: {ignored} entries have "ignore" set; they count all the same, as in pycocotools')
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=4)

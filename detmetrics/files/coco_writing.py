@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from detmetrics.files.coco_masks import encode, mask_area, mask_box
+from detmetrics.files.ids import Id
 from detmetrics.overlap.boxes import to_xywh
 
 
@@ -19,6 +20,7 @@ def to_coco(
     *,
     box_format: str = "xyxy",
     categories: Mapping[int, str] | None = None,
+    image_ids: Mapping[int, Id] | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Write what ``update()`` takes as COCO annotations and results, ready for ``json.dump``.
 
@@ -29,6 +31,7 @@ def to_coco(
             ``ignore``, ``(M,)`` each, ``masks``, and ``image_id``; images without an id are numbered from 1.
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
         categories: Names by label; by default each label that occurs, named by its number.
+        image_ids: What to write for an ``image_id``, as in ``CocoData.image_ids``; by default the same.
 
     Returns:
         The annotations (``images``, ``categories``, ``annotations``) and the list of results. Boxes are float64 xywh,
@@ -47,34 +50,33 @@ def to_coco(
         >>> results
         [{'image_id': 1, 'category_id': 1, 'bbox': [0.0, 0.0, 4.0, 2.0], 'score': 0.5}]
     """
-    image_ids = [int(item.get("image_id", number)) for number, item in enumerate(target, start=1)]
+    numbers = [int(item.get("image_id", number)) for number, item in enumerate(target, start=1)]
+    ids: list[Id] = [number if image_ids is None else image_ids.get(number, number) for number in numbers]
     results = [
         {"image_id": image_id, **result}
-        for image_id, item in zip(image_ids, preds, strict=True)
+        for image_id, item in zip(ids, preds, strict=True)
         for result in _entries(item, box_format, {"score": item["scores"].tolist()})
     ]
     annotations = [
         {"image_id": image_id, **annotation}
-        for image_id, item in zip(image_ids, target, strict=True)
+        for image_id, item in zip(ids, target, strict=True)
         for annotation in _annotations(item, box_format)
     ]
     if categories is None:
         labels = {entry["category_id"] for entry in itertools.chain(annotations, results)}
         categories = {label: str(label) for label in sorted(labels)}
     document = {
-        "images": _images(image_ids, itertools.chain(results, annotations)),
+        "images": _images(ids, itertools.chain(results, annotations)),
         "categories": [{"id": label, "name": name} for label, name in categories.items()],
         "annotations": [{"id": number, **annotation} for number, annotation in enumerate(annotations, start=1)],
     }
     return document, results
 
 
-def _images(image_ids: Sequence[int], entries: Iterable[Mapping[str, Any]]) -> list[dict[str, int]]:
+def _images(ids: Sequence[Id], entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The images, with the sizes of their masks where there are any."""
     sizes = {row["image_id"]: row["segmentation"]["size"] for row in entries if "segmentation" in row}
-    return [
-        {"id": i, **(dict(zip(("height", "width"), sizes[i], strict=True)) if i in sizes else {})} for i in image_ids
-    ]
+    return [{"id": i, **(dict(zip(("height", "width"), sizes[i], strict=True)) if i in sizes else {})} for i in ids]
 
 
 def _annotations(item: Mapping[str, Any], box_format: str) -> Iterator[dict[str, Any]]:

@@ -1,37 +1,42 @@
 """JSON documents as tables: every column is checked, and an error says in one line where and what."""
 
-import gzip
+from __future__ import annotations
+
 import json
 import math
 import os
 import reprlib
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
+
+from detmetrics import arguments
+from detmetrics.files.bounded import MAX_BYTES, TooLargeError, read_bytes
 
 Source = str | os.PathLike[str] | dict[str, Any] | list[Any]
 
-GZIP_MAGIC = b"\x1f\x8b"
 
-
-def read(source: Source, name: str) -> tuple[str, Any]:
+def read(source: Source, name: str, max_bytes: int = MAX_BYTES) -> tuple[str, Any]:
     """The document of a source, and its name in errors: its path if it has one."""
     if not isinstance(source, str | os.PathLike):
         return name, source
-    data = Path(source).read_bytes()
+    where = f"{source}: expected JSON, plain or gzipped"
     try:
-        return str(source), json.loads(gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data)
-    except (ValueError, EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{source}: expected JSON, plain or gzipped, got an error: {error}") from error
+        return str(source), json.loads(read_bytes(source, max_bytes))
+    except TooLargeError:
+        raise
+    except RecursionError as error:
+        raise ValueError(f"{where}, got arrays or objects that are nested too deeply") from error
+    except ValueError as error:
+        raise ValueError(f"{where}, got an error: {error}") from error
 
 
 class Kind(NamedTuple):
-    """What a column holds, in words and as a test."""
+    """What a column holds, in words and as a test of a plain value, and how another form of it becomes plain."""
 
     expected: str
     accepts: Callable[[Any], bool]
+    plain: Callable[[Any], Any] = arguments.plain
 
 
 def is_number(value: Any) -> bool:
@@ -47,13 +52,27 @@ def _is_box(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) == 4 and all(map(is_number, value)) and min(value[2:]) >= 0
 
 
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def whole(value: Any) -> Any:
+    """An int in the place of a whole float, numpy's and torch's numbers included."""
+    value = arguments.plain(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _plain_list(value: Any) -> Any:
+    value = arguments.plain(value)
+    return [arguments.plain(x) for x in value] if isinstance(value, list | tuple) else value
+
+
 NUMBER = Kind("a finite number", is_number)
 AREA = Kind("a finite number of 0 or more", lambda value: is_number(value) and value >= 0)
-INTEGER = Kind("an integer", _is_int64)
-IMAGE_ID = Kind("an integer of 0 or more", lambda value: _is_int64(value) and value >= 0)
-SIDE = Kind("an integer of 0 or more", lambda value: _is_int64(value) and value >= 0)
-FLAG = Kind("0 or 1", lambda value: value in (0, 1))
-BOX = Kind("[x, y, width, height], finite numbers, width and height of 0 or more", _is_box)
+ID = Kind("an integer or a string", _is_id, whole)
+SIDE = Kind("an integer of 0 or more, below 2**31", lambda x: isinstance(x, int) and 0 <= x < 2**31, whole)
+FLAG = Kind("0 or 1", lambda value: isinstance(value, int | float) and value in (0, 1))
+BOX = Kind("[x, y, width, height], finite numbers, width and height of 0 or more", _is_box, _plain_list)
 TEXT = Kind("a string", lambda value: isinstance(value, str))
 
 
@@ -65,7 +84,7 @@ class Table:
     rows: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, rows: Any, name: str) -> "Table":
+    def of(cls, rows: Any, name: str) -> Table:
         """A table of what must be a list of objects."""
         if not isinstance(rows, list):
             raise ValueError(f"{name}: expected a JSON array, got {shown(rows)}")
@@ -75,26 +94,36 @@ class Table:
         return cls(name, rows)
 
     @classmethod
-    def under(cls, document: dict[str, Any], key: str, name: str) -> "Table":
+    def under(cls, document: dict[str, Any], key: str, name: str) -> Table:
         """The table at a key of a document."""
         if key not in document:
-            raise ValueError(f'{name}: expected the key "{key}", got the keys {shown(sorted(document))}')
+            raise ValueError(f'{name}: expected the key "{key}", got the keys {shown(sorted(map(str, document)))}')
         return cls.of(document[key], f"{name}: {key}")
 
     def column(self, key: str, kind: Kind, defaults: Iterable[Any] | None = None) -> list[Any]:
-        """The values of a key, all of one kind.
+        """The values of a key, all of one kind and in its plain form.
 
-        With ``defaults``, one per row, the key may be missing or
-        null.
+        With ``defaults``, one per row, the key may be missing or null.
         """
         values = [row.get(key) for row in self.rows]
         if defaults is not None:
             values = [default if value is None else value for value, default in zip(values, defaults, strict=False)]
         for index, value in enumerate(values):
             if not kind.accepts(value):
-                got = shown(value) if key in self.rows[index] else "no such key"
-                raise ValueError(f'{self.name}: entry {index}: "{key}": expected {kind.expected}, got {got}')
+                values[index] = self._plain(index, key, kind, value)
         return values
+
+    def _plain(self, index: int, key: str, kind: Kind, value: Any) -> Any:
+        """The plain form of a value that is not plain, or an error."""
+        plain = kind.plain(value)
+        if kind.accepts(plain):
+            return plain
+        got = shown(value) if key in self.rows[index] else "no such key"
+        raise self.error(index, f'"{key}": expected {kind.expected}, got {got}')
+
+    def error(self, index: int, problem: str) -> ValueError:
+        """The error of an entry."""
+        return ValueError(f"{self.name}: entry {index}: {problem}")
 
 
 def shown(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch.nn.functional import pad
 
 from detmetrics.overlap.mask_words import LANES, MASK_BUDGET, to_words
 from detmetrics.overlap.masks import mask_iou, measure_masks
+from detmetrics.overlap.rle import Runs, mask_boxes
+from detmetrics.overlap.run_masks import crop, run_iou, to_runs
 from detmetrics.overlap.similarity import Items, Measured, Overlaps, Request
 
 DILATION_RATIO = 0.02
@@ -39,7 +42,7 @@ class BoundarySimilarity:
 
     def measure(self, preds: Items, target: Items, request: Request) -> Measured:
         """Areas and overlaps of the masks of a batch."""
-        return measure_masks(preds, target, request, self.mask_budget, _boundary_iou)
+        return measure_masks(preds, target, request, self.mask_budget, _boundary_iou, _boundary_iou_of_runs)
 
     def find(
         self, detections: Tensor, targets: Tensor, iscrowd: Tensor, first: Tensor, count: Tensor, floor: float
@@ -64,6 +67,38 @@ def _boundary_iou(masks: Tensor, target_masks: Tensor, overlaps: Overlaps, iscro
     return torch.cat(parts)
 
 
+def _boundary_iou_of_runs(
+    detections: Runs, targets: Runs, overlaps: Overlaps, iscrowd: Tensor, byte_budget: int
+) -> Tensor:
+    """The same for masks that stay encoded, each decoded only within its box."""
+    (used, detection), (used_targets, target) = (
+        i.unique(return_inverse=True) for i in (overlaps.detection, overlaps.target)
+    )
+    boundaries, target_boundaries = _boundary_runs(detections, used), _boundary_runs(targets, used_targets)
+    return run_iou(boundaries, target_boundaries, (detection, target), iscrowd[used_targets], byte_budget)
+
+
+def _boundary_runs(runs: Runs, used: Tensor) -> Runs:
+    """The boundaries of some masks."""
+    parts = []
+    boxes = mask_boxes(runs)
+    for number, index in enumerate(used.tolist()):
+        left, top, right, bottom = boxes[index].tolist()
+        height, width = runs.size[index].tolist()
+        distance = _distance(height, width, DILATION_RATIO)
+        inside = crop(runs, index, (left, top, right, bottom))[0]
+        boundary = inside & ~_eroded(_eroded(inside, distance, 0), distance, 1)
+        start, end = to_runs(boundary, (left, top), height)
+        parts.append((torch.full_like(start, number), start, end))
+    none = torch.zeros(0, dtype=torch.int64)
+    mask, start, end = (torch.cat(part) for part in zip((none, none, none), *parts, strict=True))
+    return Runs(runs.size[used], mask, start, end)
+
+
+def _distance(height: int, width: int, dilation_ratio: float) -> int:
+    return max(round(dilation_ratio * math.sqrt(height**2 + width**2)), 1)
+
+
 def mask_boundary(masks: Tensor, dilation_ratio: float = DILATION_RATIO) -> Tensor:
     """The pixels of masks within a distance of their outline.
 
@@ -82,7 +117,7 @@ def mask_boundary(masks: Tensor, dilation_ratio: float = DILATION_RATIO) -> Tens
         [[[1, 1, 1, 1, 1], [1, 0, 0, 0, 1], [1, 0, 0, 0, 1], [1, 1, 1, 1, 1]]]
     """
     height, width = masks.shape[1:]
-    distance = max(round(dilation_ratio * (height**2 + width**2) ** 0.5), 1)
+    distance = _distance(height, width, dilation_ratio)
     boundaries = torch.zeros_like(masks, memory_format=torch.contiguous_format)
     for mask, boundary, (top, left, bottom, right) in zip(masks, boundaries, to_words(masks).box.tolist(), strict=True):
         if top < bottom:  # before torch 2.5 a window without pixels could not be padded

@@ -113,12 +113,13 @@ def mask_intersections(
     return torch.cat(parts)
 
 
-def hash_pixels(words: Tensor, transposed: bool = False) -> Tensor:
+def hash_pixels(words: Tensor, transposed: bool = False, origin: tuple[int, int] = (0, 0)) -> Tensor:
     """A hash of the pixels of each mask, whatever the size of the image that lies around them.
 
     Args:
         words: ``(N, H, ceil(W / 8))`` int64, from :func:`to_words`.
         transposed: Whether the masks were packed down their columns; the hash is that of the masks themselves.
+        origin: Where a cut-out begins in its image: the row and the column, both divided by eight.
 
     Returns:
         ``(N,)`` int64; 0 for an empty mask.
@@ -131,7 +132,7 @@ def hash_pixels(words: Tensor, transposed: bool = False) -> Tensor:
     if not words.numel():
         return words.new_zeros(len(words))
     at_once = LANES * _masks_at_once(words)  # there are so many fewer blocks
-    return torch.cat([_hash_blocks(_to_blocks(part), transposed) for part in words.split(at_once)])
+    return torch.cat([_hash_blocks(_to_blocks(part), transposed, origin) for part in words.split(at_once)])
 
 
 def _masks_at_once(words: Tensor) -> int:
@@ -148,13 +149,13 @@ def _to_blocks(words: Tensor) -> Tensor:
     return blocks
 
 
-def _hash_blocks(blocks: Tensor, transposed: bool) -> Tensor:
+def _hash_blocks(blocks: Tensor, transposed: bool, origin: tuple[int, int]) -> Tensor:
     """The sum of the hashes of the blocks that have pixels, each with its place; exact in int64."""
     mask, row, column = blocks.nonzero().unbind(1)  # (P,) each
     pixels = blocks[mask, row, column]
     if transposed:
         pixels, row, column = _transpose_bits(pixels), column, row
-    hashed = mix(mix(row << 32 | column) ^ pixels)
+    hashed = mix(mix(row + origin[0] << 32 | column + origin[1]) ^ pixels)
     return blocks.new_zeros(len(blocks)).index_add_(0, mask, hashed)
 
 

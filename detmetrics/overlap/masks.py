@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from detmetrics.overlap.candidates import above_floor, joined
 from detmetrics.overlap.mask_words import MASK_BUDGET, MaskWords, hash_pixels, mask_intersections, to_words
-from detmetrics.overlap.rle import decode_masks
+from detmetrics.overlap.rle import Runs, common_size, decode_masks, mask_areas, read_runs
+from detmetrics.overlap.run_masks import hash_runs_of_masks, meeting_pairs, num_pixels, over_union, run_iou
 from detmetrics.overlap.sides import check_real, get_column, get_tensor
 from detmetrics.overlap.similarity import Items, Measured, Overlaps, Request, Shapes
 
+T = TypeVar("T")
 Pair = tuple[Tensor, Tensor]  # indices of detections and of targets, (P,) int64 each, by target
 Refine = Callable[[Tensor, Tensor, Overlaps, Tensor, int], Tensor]  # masks, target masks, overlaps, crowds, budget
+
+RefineRuns = Callable[[Runs, Runs, Overlaps, Tensor, int], Tensor]  # the same with masks that stay encoded
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,12 @@ class MaskSimilarity:
 
 
 def measure_masks(
-    preds: Items, target: Items, request: Request, byte_budget: int, refine: Refine | None = None
+    preds: Items,
+    target: Items,
+    request: Request,
+    byte_budget: int,
+    refine: Refine | None = None,
+    refine_runs: RefineRuns | None = None,
 ) -> Measured:
     """Measure the masks of a batch.
 
@@ -60,6 +69,7 @@ def measure_masks(
         request: What to find, and on which device.
         byte_budget: Bytes that temporaries may take in an image, beside masks that have to be converted.
         refine: Another overlap of pairs of masks that overlap; the smaller of the two counts.
+        refine_runs: The same for masks that stay encoded, since decoded they would be larger than the budget.
 
     Returns:
         Areas, hashes of the targets' pixels, and overlaps.
@@ -68,7 +78,9 @@ def measure_masks(
         ValueError: if masks are missing or do not fit.
     """
     images = [
-        _measure_image(_read(i, pred, tgt, request.device), tgt, request, byte_budget, refine)
+        _measure_encoded(i, pred, tgt, request, byte_budget, refine_runs)
+        if _is_large(pred, tgt, byte_budget)
+        else _measure_image(_read(i, pred, tgt, request.device), tgt, request, byte_budget, refine)
         for i, (pred, tgt) in enumerate(zip(preds, target, strict=True))
     ]
     detections, targets = (_join_shapes([image[side] for image in images], request.device) for side in (0, 1))
@@ -91,10 +103,7 @@ def _read(image: int, pred: Mapping[str, Any], target: Mapping[str, Any], device
     """The masks of both sides of an image, checked."""
     sides = (f"preds[{image}]", pred), (f"target[{image}]", target)
     masks = [as_masks(where, item, device) for where, item in sides]
-    if all(len(x) for x in masks) and masks[0].shape[1:] != masks[1].shape[1:]:
-        sizes = " and ".join(str(tuple(x.shape[1:])) for x in masks)
-        names = f"preds[{image}]['masks'] and target[{image}]['masks']"
-        raise ValueError(f"{names}: expected masks of one size, got {sizes}")
+    _check_one_size(image, [(x.shape[1], x.shape[2]) for x in masks if len(x)])
     transposed = all(x.stride(1) == 1 for x in masks)
     if transposed:  # decoded, column after column: no overlap or area depends on what is a row
         masks = [x.transpose(1, 2) for x in masks]
@@ -105,6 +114,12 @@ def _read(image: int, pred: Mapping[str, Any], target: Mapping[str, Any], device
     if target.get("iscrowd") is not None:
         get_column(sides[1][0], target, "iscrowd", len(masks[1]), device, objects="masks")
     return tuple(_Masks(x, own.flatten(), transposed) for x, own in zip(masks, labels, strict=True))
+
+
+def _check_one_size(image: int, sizes: Sequence[tuple[int, int]]) -> None:
+    if len(set(sizes)) > 1:
+        names = f"preds[{image}]['masks'] and target[{image}]['masks']"
+        raise ValueError(f"{names}: expected masks of one size, got {' and '.join(map(str, sizes))}")
 
 
 def _measure_image(
@@ -124,6 +139,54 @@ def _measure_image(
     has_id = target.get("image_id") is not None
     hashes = hash_pixels(targets.words, sides[1].transposed) if has_id else torch.zeros_like(targets.area)
     return _shapes(detections, torch.zeros_like(detections.area)), _shapes(targets, hashes), overlaps
+
+
+def _is_large(pred: Mapping[str, Any], target: Mapping[str, Any], byte_budget: int) -> bool:
+    """Whether both sides are encoded, and larger than the budget when they are decoded."""
+    both = all(isinstance(item, Mapping) and isinstance(item.get("masks"), list | tuple) for item in (pred, target))
+    return both and num_pixels(pred) + num_pixels(target) > byte_budget
+
+
+def _measure_encoded(
+    image: int,
+    pred: Mapping[str, Any],
+    target: Mapping[str, Any],
+    request: Request,
+    byte_budget: int,
+    refine: RefineRuns | None,
+) -> tuple[Shapes, Shapes, Overlaps]:
+    """The same as :func:`_measure_image`, from runs."""
+    sides = (f"preds[{image}]", pred), (f"target[{image}]", target)
+    runs = [_decode(where, item["masks"], _runs_of_one_size) for where, item in sides]
+    sizes = [common_size(own) for own in runs if len(own.size)]
+    _check_one_size(image, sizes)
+    labels = [
+        get_column(where, item, "labels", len(own.size), request.device, integer=True, objects="masks").flatten().cpu()
+        for (where, item), own in zip(sides, runs, strict=True)
+    ]
+    iscrowd = torch.zeros(len(runs[1].size), dtype=torch.bool)
+    if target.get("iscrowd") is not None:
+        crowds = get_column(sides[1][0], target, "iscrowd", len(iscrowd), request.device, objects="masks")
+        iscrowd = (crowds != 0).flatten().cpu()
+    pair = meeting_pairs(runs[0], runs[1], None if request.pairs == "all" else (labels[0], labels[1]), byte_budget)
+    overlaps = above_floor(Overlaps(*pair, run_iou(runs[0], runs[1], pair, iscrowd, byte_budget)), request.floor)
+    if refine is not None:
+        other = refine(runs[0], runs[1], overlaps, iscrowd, byte_budget)
+        overlaps = above_floor(overlaps._replace(iou=torch.minimum(overlaps.iou, other)), request.floor)
+    areas = [mask_areas(own) for own in runs]
+    has_id = target.get("image_id") is not None
+    hashes = torch.zeros_like(areas[0]), hash_runs_of_masks(runs[1], byte_budget) if has_id else areas[1] * 0
+    shapes = [
+        Shapes(own.view(torch.float64)[:, None].to(request.device), area.double().to(request.device), [len(area)])
+        for own, area in zip(hashes, areas, strict=True)
+    ]
+    return shapes[0], shapes[1], Overlaps(*(part.to(request.device) for part in overlaps))
+
+
+def _runs_of_one_size(encoded: Sequence[Mapping[str, Any]]) -> Runs:
+    runs = read_runs(encoded)
+    common_size(runs)
+    return runs
 
 
 def _shapes(words: MaskWords, hashes: Tensor) -> Shapes:
@@ -149,7 +212,7 @@ def as_masks(where: str, item: Mapping[str, Any], device: torch.device) -> Tenso
         ValueError: if the masks do not fit.
     """
     if isinstance(item, Mapping) and isinstance(item.get("masks"), list | tuple):
-        return _decode(where, item["masks"]).to(device)
+        return _decode(where, item["masks"], decode_masks).to(device)
     masks = get_tensor(where, item, "masks")
     if masks.ndim == 4 and masks.shape[1] == 1:
         masks = masks.squeeze(1)
@@ -163,9 +226,9 @@ def as_masks(where: str, item: Mapping[str, Any], device: torch.device) -> Tenso
     return (masks >= 0.5 if masks.is_floating_point() else masks != 0).as_subclass(Tensor)
 
 
-def _decode(where: str, encoded: Sequence[Mapping[str, Any]]) -> Tensor:
+def _decode(where: str, encoded: Sequence[Mapping[str, Any]], read: Callable[[Any], T]) -> T:
     try:
-        return decode_masks(encoded)
+        return read(encoded)
     except ValueError as error:
         raise ValueError(f"{where}['masks']: {error}") from error
 
@@ -193,11 +256,8 @@ def mask_iou(detections: MaskWords, targets: MaskWords, pair: Pair, iscrowd: Ten
 
     Returns:
         ``(P,)`` float64.
-
-    Source: pycocotools ``maskApi.c``, ``rleIou``.
     """
     detection, target = pair
     shared = mask_intersections(detections, targets, detection, target, byte_budget)
     area, target_area = detections.area.index_select(0, detection), targets.area.index_select(0, target)
-    union = torch.where(iscrowd.index_select(0, target), area, area + target_area - shared)
-    return torch.where(shared > 0, shared.double() / union.double(), 0.0)
+    return over_union(shared, area, target_area, iscrowd.index_select(0, target))

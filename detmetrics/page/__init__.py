@@ -49,8 +49,9 @@ def render(
             best, all classes pooled.
         worst: How many images to show.
         data: What the metric has seen, for file names and for what is drawn on images.
-        images: The folder with the files that ``data.file_names`` names, to show the images themselves. Where one
-            cannot be read, the page says so.
+        images: The folder with the regular files that ``data.file_names`` names, to show the images themselves, turned
+            and scaled to the sizes that ``data.sizes`` declares. Links out of the folder are not followed. Where a file
+            cannot be read, or has another shape than is declared, the page says so.
 
     Returns:
         The page: 0.2 MB for a few classes, 0.7 MB for COCO, and some 40 kB per image.
@@ -76,7 +77,7 @@ def render(
         raise ValueError(f"worst: expected an int of 0 or more, got {worst!r}")
 
     numbers = read_numbers(metric, iou_threshold, score_threshold)
-    rows = worst_images(numbers.per_image, worst, {} if data is None else data.file_names)
+    rows = worst_images(numbers.per_image, worst, data)
     values = {name: value.item() for name, value in numbers.results.items() if value.ndim == 0}
     return _template().render(
         title=title,
@@ -114,7 +115,7 @@ def _check_images(images: str | os.PathLike[str] | None, data: CocoData | None) 
 
 
 def _checked_iou_threshold(iou_threshold: float, metric: MeanAveragePrecision) -> float:
-    iou_threshold = arguments.fraction("iou_threshold", iou_threshold)
+    iou_threshold = arguments.overlap_threshold("iou_threshold", iou_threshold)
     if iou_threshold < metric.floor:
         raise ValueError(f"iou_threshold: expected {metric.floor} or more, what the metric keeps, got {iou_threshold}")
     return iou_threshold

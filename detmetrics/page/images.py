@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import stat
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from detmetrics.files.coco import CocoData
 from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.page.numbers import Numbers
 from detmetrics.page.rows import ImageRow
-from detmetrics.page.thumbnails import Mark, Thumbnail, thumbnail
+from detmetrics.page.thumbnails import Mark, Size, Thumbnail, thumbnail
 from detmetrics.ragged import descending_key, lexsort
 
 
@@ -41,18 +42,39 @@ def show_images(rows: Sequence[ImageRow], numbers: Numbers, data: CocoData, fold
             shown.append(f"{row.file_name}: the data have other boxes than the metric has seen")
             continue
         own = outcome_of_image(numbers.data, outcome, row.position)
-        shown.append(_show(folder, row.file_name, marks(preds, target, own, data.categories)))
+        height_width = data.sizes.get(row.image_id)
+        declared = None if height_width is None else height_width[::-1]
+        shown.append(_show(folder, row.file_name, marks(preds, target, own, data.categories), declared))
     return shown
 
 
-def _show(folder: Path, file_name: str, drawn: list[Mark]) -> Thumbnail | str:
-    path = Path(os.path.normpath(folder / file_name))
-    if not path.is_relative_to(os.path.normpath(folder)):  # a page that is passed on must not hold other files
-        return f"{file_name}: not in the folder of the images"
+def _show(folder: Path, file_name: str, drawn: list[Mark], declared: Size | None) -> Thumbnail | str:
     try:
-        return thumbnail(path, drawn)
+        return thumbnail(_find(folder.resolve(), file_name), drawn, declared)
     except OSError as error:
         return f"{file_name}: {error.strerror or error}"
+    except (ValueError, RuntimeError) as error:  # a name that no file can have, or links in a circle
+        return f"{file_name}: {error}"
+
+
+def _find(folder: Path, file_name: str) -> Path:
+    """The regular file that is meant, within the folder also after links were followed.
+
+    Names written on Windows have backslashes, and those of a Mac may have letters and accents apart.
+
+    Raises:
+        OSError: if there is none.
+    """
+    slashed = file_name.replace("\\", "/")
+    spellings = [unicodedata.normalize(form, name) for name in (file_name, slashed) for form in ("NFC", "NFD")]
+    paths = [(folder / spelling).resolve() for spelling in (file_name, *spellings)]
+    inside = [path for path in paths if path.is_relative_to(folder)]
+    if not inside:  # a page that is passed on must not hold other files
+        raise OSError("not in the folder of the images")
+    path = next((path for path in inside if path.exists()), inside[0])
+    if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for whoever writes to it
+        raise OSError("not a regular file")
+    return path
 
 
 def _agrees(data: EvaluationData, index: int, preds: Mapping[str, Any], target: Mapping[str, Any]) -> bool:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from detmetrics.count.outcomes import Counts
+from detmetrics.detection.average_precision import average_precision, summarize
 from detmetrics.detection.classes import class_titles
 from detmetrics.detection.confusion import confusion_matrix
-from detmetrics.detection.curves import score_curves
-from detmetrics.detection.mean_ap import MeanAveragePrecision, average_precision, summarize
+from detmetrics.detection.mean_ap import MeanAveragePrecision
 from detmetrics.detection.operating_point import class_counts, per_image
+from detmetrics.detection.score_curves import score_curves
 from detmetrics.detection.settings import (
     ConfusionMatrixSettings,
     CurvesSettings,

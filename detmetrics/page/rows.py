@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from detmetrics.files.coco import CocoData
 from detmetrics.page.numbers import FORMULAS, Numbers, class_means
 from detmetrics.reduce.averages import average
 
@@ -71,7 +72,9 @@ class ImageRow(NamedTuple):
     """What was found in an image."""
 
     position: int  # among the images of the metric
-    image_id: int
+    title: str  # its id in the file, or its order of arrival
+    image_id: int  # -1 for an image without an id
+    arrival: int  # the place of an image without an id in the order of arrival; else -1
     file_name: str
     tp: int
     fp: int
@@ -79,9 +82,14 @@ class ImageRow(NamedTuple):
     f1: float
 
 
-def worst_images(per_image: Mapping[str, Tensor], count: int, file_names: Mapping[int, str]) -> list[ImageRow]:
+def worst_images(per_image: Mapping[str, Tensor], count: int, data: CocoData | None) -> list[ImageRow]:
     """The images with errors, the lowest F1 first and among equals those with the most errors."""
-    image_ids, *columns = (column.tolist() for column in per_image.values())
-    names = (file_names.get(image_id, "") for image_id in image_ids)
-    rows = [ImageRow(*row) for row in zip(range(len(image_ids)), image_ids, names, *columns, strict=True)]
+    ids, arrivals, *columns = (column.tolist() for column in per_image.values())
+    given, file_names = ({}, {}) if data is None else (data.image_ids, data.file_names)
+    titles = [
+        str(given.get(image_id, image_id)) if image_id >= 0 else f"{arrival} in order of arrival"
+        for image_id, arrival in zip(ids, arrivals, strict=True)
+    ]
+    names = (file_names.get(image_id, "") for image_id in ids)
+    rows = [ImageRow(*row) for row in zip(range(len(ids)), titles, ids, arrivals, names, *columns, strict=True)]
     return sorted((row for row in rows if row.fp + row.fn), key=lambda row: (row.f1, -row.fp - row.fn))[:count]

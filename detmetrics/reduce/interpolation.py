@@ -12,8 +12,12 @@ import torch
 from torch import Tensor
 
 from detmetrics.ragged import exclusive_cumsum
+from detmetrics.reduce.averages import ordered_sum
 from detmetrics.reduce.formulas import divide
 from detmetrics.reduce.ranking import Matched, Ranking
+
+CURVE_BUDGET = 64 << 20  # bytes that the curves of mean_precision may take
+BYTES_PER_POINT = 40  # of a curve, with all temporaries
 
 
 class Interpolated(NamedTuple):
@@ -42,21 +46,60 @@ def interpolate(
     """
     shape = (len(matched.hits), len(num_targets), len(recall_points))
     points, order = recall_points.sort()
-    position, setting, row = _hits_by_setting(matched, len(num_targets))
-    num_hits = torch.bincount(setting, minlength=shape[0] * shape[1])  # (T * C,)
-    # The position of each true positive among those of its setting and class, from 1.
-    ordinal = torch.arange(1, len(setting) + 1, device=setting.device) - exclusive_cumsum(num_hits)[setting]
-    precision = divide(ordinal, _num_ranked(ranking, matched, countable, position, setting, row))
-    # The k-th hit reaches a recall point r when k / n >= r in float64. Counting k >= r * n would differ at 7 of 10.
-    recall = divide(ordinal, num_targets[setting % shape[1]])
-    level = torch.searchsorted(points, recall, right=True)  # the recall points reached, 0 to R
-
-    best = [best_from(level, values, setting, shape) for values in (precision, matched.scores.index_select(0, row))]
+    hits = _hits(ranking, matched, countable, num_targets, points)
+    scores = matched.scores.index_select(0, hits.row)
+    best = [best_from(hits.level, values, hits.cell, shape) for values in (hits.precision, scores)]
     # At recall 0 pycocotools reports the first detection's score, matched or not.
     best[1] = torch.where(points == 0, ranking.best_score[:, None], best[1])
     undefined = (num_targets == 0)[:, None]
     as_given = order.argsort()
     return Interpolated(*(torch.where(undefined, torch.nan, values).index_select(-1, as_given) for values in best))
+
+
+def mean_precision(
+    ranking: Ranking, matched: Matched, countable: Tensor, num_targets: Tensor, recall_points: Tensor
+) -> Tensor:
+    """The mean of the interpolated precision over the recall points, ``(T, C)`` float64; NaN without counted targets.
+
+    Arguments as for :func:`interpolate`. Only settings and classes with true positives are worked on, so many at a time
+    that their curves stay within a budget: of thousands of classes most have none.
+    """
+    hits = _hits(ranking, matched, countable, num_targets, recall_points.sort().values)
+    num_points = len(recall_points)
+    cells, index = hits.cell.unique_consecutive(return_inverse=True)
+    means = hits.precision.new_zeros(len(matched.hits) * len(num_targets))
+    at_once = max(CURVE_BUDGET // (BYTES_PER_POINT * (num_points + 1)), 1)
+    bounds = range(0, len(cells), at_once)
+    starts = torch.searchsorted(index, torch.tensor([*bounds, len(cells)], device=index.device)).tolist()
+    for first, start, end in zip(bounds, starts, starts[1:], strict=False):
+        own = cells[first : first + at_once]
+        part = slice(start, end)
+        shape = (1, len(own), num_points)
+        best = best_from(hits.level[part], hits.precision[part], index[part] - first, shape)[0]  # (cells, R)
+        means.index_copy_(0, own, ordered_sum(best) / num_points)
+    return means.view(len(matched.hits), -1).masked_fill(num_targets == 0, torch.nan)
+
+
+class _Hits(NamedTuple):
+    """Every true positive under every setting, by setting, class and score."""
+
+    cell: Tensor  # (P,) int64, setting * C + class, ascending
+    row: Tensor  # (P,) int64, index into the matched detections
+    precision: Tensor  # (P,) float64, from the best score of the class down to this one
+    level: Tensor  # (P,) int64, the number of recall points that are reached
+
+
+def _hits(ranking: Ranking, matched: Matched, countable: Tensor, num_targets: Tensor, points: Tensor) -> _Hits:
+    """The true positives, where ``points`` (R,) are ascending."""
+    num_classes = len(num_targets)
+    position, cell, row = _hits_by_setting(matched, num_classes)
+    num_hits = torch.bincount(cell, minlength=len(matched.hits) * num_classes)  # (T * C,)
+    # The position of each true positive among those of its setting and class, from 1.
+    ordinal = torch.arange(1, len(cell) + 1, device=cell.device) - exclusive_cumsum(num_hits)[cell]
+    precision = divide(ordinal, _num_ranked(ranking, matched, countable, position, cell, row))
+    # The k-th hit reaches a recall point r when k / n >= r in float64. Counting k >= r * n would differ at 7 of 10.
+    recall = divide(ordinal, num_targets[cell % num_classes])
+    return _Hits(cell, row, precision, torch.searchsorted(points, recall, right=True))
 
 
 def final_recall(matched: Matched, num_targets: Tensor) -> Tensor:

@@ -54,6 +54,9 @@ class SegmentationConfusionMatrix(CountingMetric):
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
         from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
             same for both.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Raises:
@@ -87,6 +90,7 @@ class SegmentationConfusionMatrix(CountingMetric):
         zero_division: float = float("nan"),
         threshold: float = 0.5,
         from_logits: bool = False,
+        duplicates: str = "drop",
         **kwargs: Any,
     ) -> None:
         settings = ConfusionMatrixSettings.of(
@@ -98,6 +102,7 @@ class SegmentationConfusionMatrix(CountingMetric):
             zero_division=zero_division,
             threshold=threshold,
             from_logits=from_logits,
+            duplicates=duplicates,
         )
         super().__init__(settings, **kwargs)
 
@@ -154,6 +159,7 @@ def segmentation_confusion_matrix(
     zero_division: float = float("nan"),
     threshold: float = 0.5,
     from_logits: bool = False,
+    duplicates: str = "drop",
 ) -> Tensor:
     """How many pixels of each class were predicted as each class, in a whole data set.
 
@@ -174,6 +180,9 @@ def segmentation_confusion_matrix(
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
         from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
             same for both.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
 
     Returns:
         int64, or float64 if normalised. Multiclass: ``(C, C)``, rows are targets and columns predictions. Binary: ``(2,
@@ -198,6 +207,7 @@ def segmentation_confusion_matrix(
         zero_division=zero_division,
         threshold=threshold,
         from_logits=from_logits,
+        duplicates=duplicates,
         sync_on_compute=False,
     )
     result: Tensor = evaluate(metric, preds, target, image_ids)

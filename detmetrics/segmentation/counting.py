@@ -43,6 +43,7 @@ class Counting:
     task: str
     num_classes: int  # C
     ignore_index: tuple[int, ...]  # values of the target whose pixels are not counted
+    duplicates: str = "drop"  # what becomes of images whose id came before
     threshold: float = 0.5  # of masks; label maps have none, so that it never tells their states apart
     from_logits: bool = False  # of masks
     matrices: bool = False  # count confusion matrices, rather than tp, fp, fn, tn of each class
@@ -80,13 +81,15 @@ class Counting:
     def explain(self, preds: Tensor, target: Tensor) -> None:
         """Raise a ``ValueError`` that names the first invalid value, if there is one."""
         num_labels = self.num_classes if self.has_label_maps else 2
-        inputs.check_label_values("target", target, num_labels, self.ignore_index)
+        masks = not self.has_label_maps
+        inputs.check_label_values("target", target, num_labels, self.ignore_index, masks)
         if self.has_label_maps and preds.ndim > target.ndim:
             inputs.check_scores(preds, -math.inf, math.inf)
         elif not self.has_label_maps and preds.is_floating_point():
             inputs.check_scores(preds, *self.bounds)
         else:
-            inputs.check_label_values("preds", preds, num_labels, ())
+            inputs.check_not_one_hot(preds, target, num_labels)
+            inputs.check_label_values("preds", preds, num_labels, (), masks)
 
     @property
     def cut(self) -> float:

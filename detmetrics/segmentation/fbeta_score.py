@@ -42,6 +42,9 @@ class SegmentationFBetaScore(CountingMetric):
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
         from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
             same for both.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Raises:
@@ -80,6 +83,7 @@ class SegmentationFBetaScore(CountingMetric):
         zero_division: float = float("nan"),
         threshold: float = 0.5,
         from_logits: bool = False,
+        duplicates: str = "drop",
         **kwargs: Any,
     ) -> None:
         settings = ScoreSettings.of(
@@ -95,6 +99,7 @@ class SegmentationFBetaScore(CountingMetric):
             zero_division=zero_division,
             threshold=threshold,
             from_logits=from_logits,
+            duplicates=duplicates,
         )
         super().__init__(settings, **kwargs)
 
@@ -153,6 +158,7 @@ def segmentation_fbeta_score(
     zero_division: float = float("nan"),
     threshold: float = 0.5,
     from_logits: bool = False,
+    duplicates: str = "drop",
 ) -> Tensor | dict[str, Tensor]:
     """F-beta of a whole data set, in which recall weighs beta times as much as precision.
 
@@ -181,6 +187,9 @@ def segmentation_fbeta_score(
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
         from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
             same for both.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
 
     Returns:
         A 0-d float64 tensor in [0, 1]. With ``average="none"`` ``(C,)``, NaN for ignored and excluded classes, or a
@@ -209,6 +218,7 @@ def segmentation_fbeta_score(
         zero_division=zero_division,
         threshold=threshold,
         from_logits=from_logits,
+        duplicates=duplicates,
         sync_on_compute=False,
     )
     result: Tensor | dict[str, Tensor] = evaluate(metric, preds, target, image_ids)

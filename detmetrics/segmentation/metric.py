@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from detmetrics.count import repeats
 from detmetrics.count.content_hash import hash_content
+from detmetrics.count.repeats import Repeats
 from detmetrics.ragged import run_starts
 from detmetrics.segmentation import inputs
 from detmetrics.segmentation.counting import Counting, ImageCounts
@@ -21,6 +23,7 @@ from detmetrics.state.metric import Metric
 from detmetrics.state.rows import FIRST_ARRIVAL
 
 KEY, HASH, FIRST_COUNT = range(3)  # columns of a row: the id, the hash of the target, then the counts
+FIXED = ("task", "num_classes", "ignore_index", "duplicates")
 TALLY = ("images without a row", "preds", "target", "image_ids")  # the last three: invalid values that were found late
 
 
@@ -35,13 +38,14 @@ class CountingMetric(Metric):
     task = Fixed()
     num_classes = Fixed()
     ignore_index = Fixed()
+    duplicates = Fixed()
     zero_division = Setting()
     threshold = Setting()
     from_logits = Setting()
 
     def __init__(self, settings: CountingSettings, **kwargs: Any) -> None:
         super().__init__(settings.counting, settings, **kwargs)
-        self.fixed = {name: getattr(settings, name) for name in ("task", "num_classes", "ignore_index")}
+        self.fixed = {name: getattr(settings, name) for name in FIXED}
         self.num_images = self.num_duplicates = 0  # distinct and repeated images, as of the last compute()
         shape = settings.counting.shape
         self.add_totals("totals", shape)
@@ -104,15 +108,19 @@ class CountingMetric(Metric):
     # ------------------------------------------------------------------------------------------------------- reading
 
     def read_state(self) -> ImageCounts:
-        """What readers read; raises a ``ValueError`` if values were found to be invalid after their update."""
+        """What readers read; warns about the images that were left out.
+
+        Raises:
+            ValueError: if values were found to be invalid after their update, or if an id has several targets.
+        """
         without_row, *invalid = self.totals("tally").tolist()
         raise_invalid(invalid)
-        rows = self.rows("images")
-        images = distinct(rows)
+        images, left_out = distinct(self.rows("images"), self.duplicates)
+        repeats.tell(left_out, self.duplicates, "image_ids")
         by_image = images[:, FIRST_COUNT:].unflatten(1, self.configuration.shape)
         totals = self.totals("totals")
         total = totals + by_image.sum(dim=0).to(totals.device)
-        return ImageCounts(total, by_image, without_row + len(images), len(rows) - len(images))
+        return ImageCounts(total, by_image, without_row + len(images), left_out.total)
 
     def data(self) -> Any:
         """The counts of the images of all ranks, for readers: ``reader(metric.data(), metric.settings)``.
@@ -135,28 +143,36 @@ def raise_invalid(counts: Sequence[int]) -> None:
             raise ValueError(f"{name}, got other values in an earlier update(); call reset() to go on")
 
 
-def distinct(rows: Tensor) -> Tensor:
-    """The rows with each key once, in ascending order of keys; of repeated images the least row.
+def distinct(rows: Tensor, duplicates: str) -> tuple[Tensor, Repeats]:
+    """The rows with each key once, in ascending order of keys, and what was left out; of repeated images the least row.
 
-    Which copy stays depends on its counts alone, so that it is the same for any order of batches and ranks.
+    Which copy stays depends on its counts alone, so that it is the same for any order of batches and ranks. Predictions
+    are the same if the counts are.
+
+    Args:
+        rows: ``(B, K)`` int64.
+        duplicates: ``"keep"`` to leave none out.
 
     Raises:
-        ValueError: if images with one key have targets that differ.
+        ValueError: if images with one key have targets that differ, unless all are kept.
     """
     ordered = rows.index_select(0, rows[:, KEY].sort(stable=True).indices)
     if bool(run_starts(ordered[:, KEY]).all()):
-        return ordered
-    ordered = torch.unique(ordered, dim=0)  # sorts by all columns
+        return ordered, repeats.NONE
+    ordered, times = torch.unique(ordered, dim=0, return_counts=True)  # sorts by all columns
+    if duplicates == "keep":
+        return ordered.repeat_interleave(times, dim=0), repeats.NONE
     starts = run_starts(ordered[:, KEY])
     other = run_starts(ordered[:, KEY], ordered[:, HASH]) & ~starts
     if bool(other.any()):
         key = int(ordered[other, KEY][0])
         raise ValueError(
-            f"image_ids: expected one target for an id, got two images with id {key} and other targets; give tiles "
-            "or crops of one image ids of their own"
+            f"image_ids: expected one target for an id, got two images with id {key} and other targets; "
+            f"{repeats.REMEDY}"
         )
-    least: Tensor = ordered[starts]
-    return least
+    keys, same = ordered[:, KEY].repeat_interleave(times), starts.repeat_interleave(times)
+    left_out = ~run_starts(keys)  # of equal rows the first stays
+    return ordered[starts], repeats.repeats_of(keys, left_out, same)
 
 
 def evaluate(

@@ -41,6 +41,9 @@ class SegmentationPrecision(CountingMetric):
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
         from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
             same for both.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Raises:
@@ -77,6 +80,7 @@ class SegmentationPrecision(CountingMetric):
         zero_division: float = float("nan"),
         threshold: float = 0.5,
         from_logits: bool = False,
+        duplicates: str = "drop",
         **kwargs: Any,
     ) -> None:
         settings = ScoreSettings.of(
@@ -91,6 +95,7 @@ class SegmentationPrecision(CountingMetric):
             zero_division=zero_division,
             threshold=threshold,
             from_logits=from_logits,
+            duplicates=duplicates,
         )
         super().__init__(settings, **kwargs)
 
@@ -143,6 +148,7 @@ def segmentation_precision(
     zero_division: float = float("nan"),
     threshold: float = 0.5,
     from_logits: bool = False,
+    duplicates: str = "drop",
 ) -> Tensor | dict[str, Tensor]:
     """Precision of a whole data set: how much of what was predicted is right.
 
@@ -170,6 +176,9 @@ def segmentation_precision(
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
         from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
             same for both.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
 
     Returns:
         A 0-d float64 tensor in [0, 1]. With ``average="none"`` ``(C,)``, NaN for ignored and excluded classes, or a
@@ -197,6 +206,7 @@ def segmentation_precision(
         zero_division=zero_division,
         threshold=threshold,
         from_logits=from_logits,
+        duplicates=duplicates,
         sync_on_compute=False,
     )
     result: Tensor | dict[str, Tensor] = evaluate(metric, preds, target, image_ids)

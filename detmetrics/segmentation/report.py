@@ -78,6 +78,9 @@ class SegmentationReport(CountingMetric):
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
         from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
             same for both.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Raises:
@@ -116,6 +119,7 @@ class SegmentationReport(CountingMetric):
         zero_division: float = float("nan"),
         threshold: float = 0.5,
         from_logits: bool = False,
+        duplicates: str = "drop",
         **kwargs: Any,
     ) -> None:
         settings = ReportSettings.of(
@@ -127,6 +131,7 @@ class SegmentationReport(CountingMetric):
             zero_division=zero_division,
             threshold=threshold,
             from_logits=from_logits,
+            duplicates=duplicates,
         )
         super().__init__(settings, **kwargs)
 
@@ -202,6 +207,7 @@ def segmentation_report(
     zero_division: float = float("nan"),
     threshold: float = 0.5,
     from_logits: bool = False,
+    duplicates: str = "drop",
 ) -> dict[str, Tensor]:
     """IoU, F1, precision, recall and support of each class of a whole data set, and their averages.
 
@@ -222,6 +228,9 @@ def segmentation_report(
         threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
         from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
             same for both.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
 
     Returns:
         A dict of 0-d float64 tensors: ``iou/<name>``, ``f1/<name>``, ``precision/<name>``, ``recall/<name>`` and
@@ -249,6 +258,7 @@ def segmentation_report(
         zero_division=zero_division,
         threshold=threshold,
         from_logits=from_logits,
+        duplicates=duplicates,
         sync_on_compute=False,
     )
     result: dict[str, Tensor] = evaluate(metric, preds, target, image_ids)

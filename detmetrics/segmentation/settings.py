@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from detmetrics import arguments
 from detmetrics.arguments import FrozenDict, optional
+from detmetrics.count.repeats import DUPLICATES
 from detmetrics.reduce.averages import AGGREGATES, AVERAGES
 from detmetrics.segmentation.counting import TASKS, Counting
 from detmetrics.settings import Settings
@@ -24,6 +25,7 @@ class CountingSettings(Settings):
     zero_division: Annotated[float, arguments.zero_division] = float("nan")
     threshold: Annotated[float, arguments.fraction] = 0.5
     from_logits: Annotated[bool, arguments.boolean] = False
+    duplicates: Annotated[str, arguments.one_of(*DUPLICATES)] = "drop"
 
     @classmethod
     def of(cls, **given: Any) -> Any:
@@ -38,7 +40,7 @@ class CountingSettings(Settings):
     @property
     def counted(self) -> dict[str, Any]:
         """What counting depends on. Labels are not compared with a threshold, so it is none of theirs."""
-        fields = {"task": self.task, "num_classes": self.num_classes, "ignore_index": self.ignore_index}
+        fields = {name: getattr(self, name) for name in ("task", "num_classes", "ignore_index", "duplicates")}
         if self.task == "multiclass":
             return fields
         return {**fields, "threshold": self.threshold, "from_logits": self.from_logits}
@@ -65,7 +67,10 @@ class SegmentationSettings(CountingSettings):
         if classes is None:
             raise ValueError("num_classes: expected it, or class_names for the labels 0, 1, ..., got neither")
         if list(classes) != list(range(len(classes))):
-            raise ValueError(f"class_names: expected names for the labels 0, 1, ..., got names for {list(classes)}")
+            raise ValueError(
+                f"class_names: expected names for the labels 0, 1, ..., got names for {list(classes)}; name the labels "
+                "between too, such as {0: 'background', ...}, and leave them out with exclude_classes"
+            )
         if self.task == "binary" and len(classes) != 1:
             raise ValueError(f"num_classes: expected None or 1 with task='binary', got {len(classes)}")
         self.set_plain("num_classes", len(classes))

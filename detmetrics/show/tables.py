@@ -2,11 +2,30 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 _HEADLINE = re.compile(r"m(?P<kind>ap|ar)(_(?P<at>(?!.*per_class)[^/]+))?")  # map, map_50, mar_100, map_small
+_UNSEEN = {"Cc", "Cs", "Zl", "Zp"}  # Unicode's categories: control characters, half surrogates, ends of lines
+_TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # they reorder what comes after a name
 TITLES = {"AP": "Average Precision", "AR": "Average Recall"}
+
+
+def one_line(name: str) -> str:
+    r"""A name as it stands in a table: what could end its line, move the cursor or not be encoded is escaped.
+
+    Example:
+        >>> print(one_line("café \n map 1.000"))
+        café \n map 1.000
+    """
+    return "".join(map(_visible, name))
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) in _UNSEEN or unicodedata.bidirectional(character) in _TURNING:
+        return character.encode("unicode_escape").decode()
+    return character
 
 
 class Headline(NamedTuple):
@@ -70,7 +89,7 @@ def coco_summary(results: Mapping[str, float], iou_thresholds: Sequence[float] =
          Average Recall     (AR) @[ IoU=0.50:0.95 | area= small | maxDets=100 ] = -1.000
     """
     return "\n".join(
-        f" {TITLES[line.kind]:<18} ({line.kind}) @[ IoU={line.iou:<9} | area={line.area:>6} | "
+        f" {TITLES[line.kind]:<18} ({line.kind}) @[ IoU={line.iou:<9} | area={one_line(line.area):>6} | "
         f"maxDets={line.limit:>3} ] = {-1.0 if math.isnan(line.value) else line.value:0.3f}"
         for line in headlines(results, iou_thresholds)
     )
@@ -115,6 +134,7 @@ def scores_by_class(results: Mapping[str, float]) -> tuple[list[str], dict[str, 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
     """The cells in columns, the first flush left and the others flush right."""
+    rows = [[one_line(row[0]), *row[1:]] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows)
     return "\n".join("  ".join(line) for line in lines)
@@ -147,9 +167,10 @@ def score_table(
            macro avg       0.75         6
         <BLANKLINE>
     """
-    width = max(len("weighted avg"), digits, *map(len, classes))
+    shown = [one_line(name) for name in classes]
+    width = max(len("weighted avg"), digits, *map(len, shown))
     lines = [_table_row("", headers, width, digits), ""]
-    lines += [_table_row(name, values, width, digits) for name, values in classes.items()]
+    lines += [_table_row(name, values, width, digits) for name, values in zip(shown, classes.values(), strict=True)]
     lines += ["", *(_table_row(name, values, width, digits) for name, values in averages.items()), ""]
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from detmetrics.show.tables import headlines, scores_by_class
+from detmetrics.show.tables import headlines, one_line, scores_by_class
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,6 +46,7 @@ def _summary(results: Mapping[str, float], iou_thresholds: Sequence[float]) -> T
     from rich import box
     from rich.progress_bar import ProgressBar
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("", "IoU", "area", "max", ""):
@@ -55,7 +56,7 @@ def _summary(results: Mapping[str, float], iou_thresholds: Sequence[float]) -> T
         for line in group:
             done = 0.0 if math.isnan(line.value) else line.value
             bar = ProgressBar(total=1, completed=done, complete_style="cyan", finished_style="cyan")
-            table.add_row(kind, line.iou, line.area, str(line.limit), _cell(line.value), bar)
+            table.add_row(kind, line.iou, Text(one_line(line.area)), str(line.limit), _cell(line.value), bar)
         table.add_section()
     return table
 
@@ -69,7 +70,7 @@ def _per_class(scores: Sequence[str], classes: Mapping[str, Sequence[float]]) ->
     for score in scores:
         table.add_column(score, justify="right", no_wrap=True)
     for name, values in classes.items():
-        table.add_row(Text(name), *map(_cell, values))
+        table.add_row(Text(one_line(name)), *map(_cell, values))
     return table
 
 

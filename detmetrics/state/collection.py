@@ -8,7 +8,7 @@ from typing import Any
 import torchmetrics
 
 from detmetrics.state.metric import Metric
-from detmetrics.state.torchmetrics import flat_name, share_states, sync_collection, update_groups
+from detmetrics.state.torchmetrics_collection import flat_name, share_states, sync_collection, update_groups
 
 
 class MetricCollection(torchmetrics.MetricCollection):
@@ -98,10 +98,11 @@ class MetricCollection(torchmetrics.MetricCollection):
         """The result of one metric, or the list of them, out of results of the collection."""
         if not isinstance(val, Mapping):
             return [self._result_of(name, metric, result) for result in val]
-        if flat_name(self, name) in val:
+        own = metric.compute()  # known: results are kept
+        if not isinstance(own, Mapping):
             return val[flat_name(self, name)]
         found: dict[str, Any] = {}
-        for key in metric.compute():
+        for key in own:
             known = [flat for flat in (flat_name(self, f"{name}_{key}"), flat_name(self, key)) if flat in val]
             if known:
                 found[key] = val[known[0]]

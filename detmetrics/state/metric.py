@@ -12,9 +12,10 @@ import torchmetrics
 from torch import Tensor
 
 from detmetrics.settings import Settings
+from detmetrics.state.devices import no_autocast
 from detmetrics.state.rows import Chunks, Layout, TotalsVersion, check_tensor, edits, renumbered
 from detmetrics.state.sync import State
-from detmetrics.state.torchmetrics import Adapter, no_autocast
+from detmetrics.state.torchmetrics import Adapter
 
 
 class Metric(Adapter):
@@ -78,7 +79,7 @@ class Metric(Adapter):
         self._add(name, layout, torch.zeros(layout.shape, dtype=torch.int64), "sum")
 
     def _add(self, name: str, layout: Layout, default: Any, reduction: str) -> None:
-        state = self._state_name(name)
+        state = self.state_name(name)
         if hasattr(self, state):
             raise ValueError(f"{type(self).__name__}: expected a name for a state, got {name!r}, which is taken")
         self.add_state(state, default, dist_reduce_fx=reduction)
@@ -87,35 +88,36 @@ class Metric(Adapter):
         if layout.width is not None:
             self.set_states({state: Chunks()})
 
-    def _state_name(self, name: str) -> str:
+    def state_name(self, name: str) -> str:
+        """The name of a state with a digest of the configuration, as torchmetrics knows it."""
         if self.configuration is None:
             return name
         return f"{name}_{zlib.crc32(repr(self.configuration).encode()):08x}"
 
     def rows(self, name: str) -> Tensor:
         """All rows of a state, ``(n, width)`` int64 in order of arrival; they are one chunk from here on."""
-        return self._joined(self._state_name(name))
+        return self._joined(self.state_name(name))
 
     def num_rows(self, name: str) -> int:
         """How many rows a state has; known to the host without reading the device."""
-        return self.chunks(self._state_name(name)).num_rows
+        return self.chunks(self.state_name(name)).num_rows
 
     def totals(self, name: str) -> Tensor:
         """The totals of a state, int64."""
-        value: Tensor = getattr(self, self._state_name(name))
+        value: Tensor = getattr(self, self.state_name(name))
         return value
 
     def append(self, name: str, chunk: Tensor) -> None:
         """Add a chunk ``(n, width)`` of rows."""
-        self.chunks(self._state_name(name)).append(chunk)
+        self.chunks(self.state_name(name)).append(chunk)
 
     def add(self, name: str, amount: Tensor) -> None:
         """Add to the totals, without changing the old tensor."""
-        self.set_states({self._state_name(name): self.totals(name) + amount})
+        self.set_states({self.state_name(name): self.totals(name) + amount})
 
     def clear_rows(self, name: str) -> None:
         """Remove all rows of a state, for every metric of a collection that shares it."""
-        self.chunks(self._state_name(name)).clear()
+        self.chunks(self.state_name(name)).clear()
 
     def chunks(self, state: str) -> Chunks:
         """The chunks of a state of rows, ready to be shared."""

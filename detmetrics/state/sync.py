@@ -1,13 +1,15 @@
-"""One gather: the states of one or of several metrics packed into one vector, and what came from all ranks joined."""
+"""One gather: the states of one or of several metrics in one vector, and the vectors of all ranks joined."""
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torchmetrics.utilities.distributed import gather_all_tensors
 
 from detmetrics.state.rows import Chunks, Layout, renumbered
 
@@ -57,6 +59,66 @@ def synchronise(
         _raise_difference(description, gather, device)
     ranks = [_unpack(vector, layouts) for vector in vectors]
     return [_joined(states, own) for states, own in zip(zip(*ranks, strict=True), layouts, strict=True)]
+
+
+class Syncable(Protocol):
+    """What a metric offers to be synchronised."""
+
+    layouts: dict[str, Layout]
+    local_version: Any  # of this rank's state while the metric is synced
+    dist_sync_fn: Any
+    process_group: Any
+
+    @property
+    def device(self) -> Any:
+        """Where the states are."""
+
+    @property
+    def metric_state(self) -> Any:
+        """The states by name."""
+
+    def version(self) -> Any:
+        """Equal as long as the state is the same; pending work is settled."""
+
+    def description(self) -> dict[str, str]:
+        """What must agree between the ranks."""
+
+    def set_states(self, states: Mapping[str, Any]) -> None:
+        """Assign states."""
+
+
+def sync_together(
+    leaders: Sequence[Syncable],
+    metrics: Sequence[Syncable],
+    dist_sync_fn: Callable[..., list[Tensor]] | None = None,
+    process_group: Any = None,
+) -> None:
+    """Give metrics the states of all ranks, in one gather.
+
+    Args:
+        leaders: One metric for each state that is shared.
+        metrics: All metrics; each shares its states with one of the leaders.
+        dist_sync_fn: Gathers a tensor from all ranks; torchmetrics' by default.
+        process_group: The group of ranks; None for that of the first leader.
+    """
+    first = leaders[0]
+    gather = functools.partial(
+        dist_sync_fn or first.dist_sync_fn or gather_all_tensors, group=process_group or first.process_group
+    )
+
+    def prepare() -> list[State]:
+        for metric in leaders:
+            metric.local_version = metric.version()
+        return [dict(metric.metric_state) for metric in leaders]
+
+    description = {f"{i}: {key}": text for i, m in enumerate(metrics) for key, text in m.description().items()}
+    layouts = [metric.layouts for metric in leaders]
+    joined = synchronise(prepare, layouts, description, gather, first.device)
+    by_states = {tuple(metric.layouts): i for i, metric in enumerate(leaders)}
+    for metric in metrics:
+        leader = by_states[tuple(metric.layouts)]
+        metric.local_version = leaders[leader].local_version
+        metric.set_states(joined[leader])
 
 
 def _pack(states: Sequence[State], layouts: Sequence[Layouts], digest: int, device: torch.device) -> Tensor:

@@ -1,15 +1,11 @@
-"""Between our metrics and ``torchmetrics.Metric``. This file alone names private parts of torchmetrics.
-
-Tested with the releases that pyproject.toml admits; ``tests/state/test_metric.py`` checks what is relied on.
-"""
+"""Between our metrics and ``torchmetrics.Metric``: this file, and that of the collection, name its private parts."""
 
 from __future__ import annotations
 
 import functools
 import threading
-import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,10 +16,10 @@ from torchmetrics.utilities.exceptions import TorchMetricsUserError
 from torchmetrics.utilities.prints import rank_zero_warn
 
 from detmetrics.settings import Settings
+from detmetrics.state import checkpoint
+from detmetrics.state.devices import map_tensors, no_autocast
 from detmetrics.state.rows import Chunks, Layout
-from detmetrics.state.sync import State, synchronise
-
-_SAVED_BY = "saved_by_rank"  # key in a state_dict
+from detmetrics.state.sync import State, sync_together
 
 
 class Adapter(torchmetrics.Metric):
@@ -51,7 +47,7 @@ class Adapter(torchmetrics.Metric):
         self._lock = threading.RLock()
         self._computed_for: Any = None  # the version and the settings of the result that is kept
         self._gathered: tuple[Any, Any] | None = None  # a version of this rank's state, what was read of all ranks
-        self._local_version: Any = None  # of this rank's state while the metric is synced
+        self.local_version: Any = None  # of this rank's state while the metric is synced
 
     def settle(self) -> None:
         """Turn pending work into final rows. Called before anything reads, moves or compares the state."""
@@ -124,7 +120,7 @@ class Adapter(torchmetrics.Metric):
 
     def _question(self) -> Any:
         """The version of this rank's state, and what it is asked."""
-        return (self._local_version if self._is_synced else self.version()), self._settings
+        return (self.local_version if self._is_synced else self.version()), self._settings
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """``update()``, and the value of this batch alone; the cost does not grow with what was accumulated."""
@@ -137,7 +133,7 @@ class Adapter(torchmetrics.Metric):
             try:
                 self.update(*args, **kwargs)
                 value = self.compute()
-                batch = self.checked_states(self.metric_state)
+                batch = {state: getattr(self, state) for state in self.layouts}
             finally:
                 self._to_sync = self.sync_on_compute
                 self._computed = None
@@ -177,7 +173,7 @@ class Adapter(torchmetrics.Metric):
         if self._is_synced or not self.waits_for_ranks():
             reading = self.read_once()
             if self._is_synced:
-                self._gathered = self._local_version, reading
+                self._gathered = self.local_version, reading
             return reading
         if not self.is_gathered():
             with self.synced():
@@ -243,7 +239,7 @@ class Adapter(torchmetrics.Metric):
         self.settle()
         destination = super().state_dict(destination, prefix, keep_vars)
         if any(self._persistent.values()):
-            destination[prefix + _SAVED_BY] = torch.tensor(self._rank() or 0)
+            destination[prefix + checkpoint.SAVED_BY] = torch.tensor(self._rank() or 0)
         return destination
 
     def _load_from_state_dict(
@@ -260,22 +256,14 @@ class Adapter(torchmetrics.Metric):
 
         A checkpoint is written by one rank and read by all. What a rank did not save itself it must not count again.
         """
-        incoming = {state: state_dict.pop(prefix + state) for state in self.layouts if prefix + state in state_dict}
-        saved_by = int(state_dict.pop(prefix + _SAVED_BY, torch.tensor(0)))
+        incoming, saved_by = checkpoint.taken_from(state_dict, prefix, self.layouts)
         if incoming:
             checked = self.checked_states(incoming)
             self.reset()
-            if self._rank() in (None, saved_by):
+            if checkpoint.is_own(type(self).__name__, saved_by, self._rank()):
                 self.set_states(checked)
                 self._update_count = 1
-            else:
-                warnings.warn(
-                    f"{type(self).__name__}: rank {saved_by} saved this state, and only that rank goes on with it; "
-                    f"rank {self._rank()} starts empty",
-                    stacklevel=2,
-                )
-        left = [key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)]
-        if strict and any(key in self.base_names or key.rpartition("_")[0] in self.base_names for key in left):
+        if strict and checkpoint.has_other_states(state_dict, prefix, self.base_names):
             error_msgs.append(
                 f"{type(self).__name__}: expected a state of {self.configuration!r}, got that of another configuration"
             )
@@ -291,8 +279,7 @@ class Adapter(torchmetrics.Metric):
 
     def __getstate__(self) -> dict[str, Any]:
         self.settle()
-        kept = {**super().__getstate__(), "_lock": None, "_gathered": None, "_computed_for": None, "_computed": None}
-        return kept
+        return {**super().__getstate__(), "_lock": None, "_gathered": None, "_computed_for": None, "_computed": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -310,106 +297,3 @@ class Adapter(torchmetrics.Metric):
         for state in self.row_states():
             self.chunks(state)
         return moved
-
-
-def sync_together(
-    leaders: Sequence[Adapter],
-    metrics: Sequence[Adapter],
-    dist_sync_fn: Callable[..., list[Tensor]] | None = None,
-    process_group: Any = None,
-) -> None:
-    """Give metrics the states of all ranks, in one gather.
-
-    Args:
-        leaders: One metric for each state that is shared.
-        metrics: All metrics; each shares its states with one of the leaders.
-        dist_sync_fn: Gathers a tensor from all ranks; torchmetrics' by default.
-        process_group: The group of ranks; None for that of the first leader.
-    """
-    first = leaders[0]
-    gather = functools.partial(
-        dist_sync_fn or first.dist_sync_fn or gather_all_tensors, group=process_group or first.process_group
-    )
-
-    def prepare() -> list[State]:
-        for metric in leaders:
-            metric._local_version = metric.version()
-        return [dict(metric.metric_state) for metric in leaders]
-
-    description = {f"{i}: {key}": text for i, m in enumerate(metrics) for key, text in m.description().items()}
-    layouts = [metric.layouts for metric in leaders]
-    joined = synchronise(prepare, layouts, description, gather, first.device)
-    by_states = {tuple(metric.layouts): i for i, metric in enumerate(leaders)}
-    for metric in metrics:
-        leader = by_states[tuple(metric.layouts)]
-        metric._local_version = leaders[leader]._local_version
-        metric.set_states(joined[leader])
-
-
-# ------------------------------------------------------------------------------------------------------- collections
-
-
-def share_states(collection: torchmetrics.MetricCollection) -> None:
-    """Let the metrics of a collection share a state whose layouts, ranks and settings of synchronising agree.
-
-    A metric that has seen data keeps its own state.
-    """
-    if not collection._enable_compute_groups:
-        return
-    groups: dict[Any, list[str]] = {}
-    for name, metric in collection._modules.items():
-        own: Any = name
-        if isinstance(metric, Adapter) and metric.layouts and not metric.update_called:
-            own = (*metric.layouts, metric.sync_on_compute, metric.process_group, metric.dist_sync_fn)
-        groups.setdefault(own, []).append(name)
-    collection._groups = dict(enumerate(groups.values()))
-    collection._groups_checked = True
-
-
-def update_groups(collection: torchmetrics.MetricCollection, *args: Any, **kwargs: Any) -> None:
-    """Update one metric for each state, and give its states to those that share them."""
-    groups = collection._groups.values() if collection._groups else [[name] for name in collection._modules]
-    for names in groups:
-        leader, *others = (collection._modules[name] for name in names)
-        leader.update(*args, **leader._filter_kwargs(**kwargs))
-        for metric in others:
-            metric.set_states(leader.metric_state)
-            metric._update_count = leader._update_count
-    collection._state_is_copy = False
-
-
-def sync_collection(metrics: Sequence[Adapter]) -> list[Adapter]:
-    """Sync the metrics of a collection in one gather, unless all results are known; those that are synced now."""
-    waiting = [metric for metric in metrics if metric.waits_for_ranks() and not metric._is_synced]
-    if all(metric._has_result() or metric.is_gathered() for metric in waiting):
-        return []
-    for metric in waiting:
-        metric._cache = metric._copy_state_dict()
-    leaders = {tuple(metric.layouts): metric for metric in reversed(waiting)}  # the first one of each state
-    sync_together(list(leaders.values()), waiting)
-    for metric in waiting:
-        metric._is_synced = True
-    return waiting
-
-
-def flat_name(collection: torchmetrics.MetricCollection, name: str) -> str:
-    """A key of a result with the collection's prefix and postfix."""
-    return collection._set_name(name)
-
-
-def no_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    """A block in which autocast changes no dtype."""
-    if not torch.amp.is_autocast_available(device.type):  # meta, for one
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
-
-
-def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """A result with every tensor in it replaced."""
-    if isinstance(value, Tensor):
-        return function(value)
-    if isinstance(value, Mapping):
-        return type(value)({key: map_tensors(function, item) for key, item in value.items()})  # type: ignore[call-arg]
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(map_tensors(function, item) for item in value))
-    return type(value)(map_tensors(function, item) for item in value) if isinstance(value, list | tuple) else value

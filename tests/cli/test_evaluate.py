@@ -148,7 +148,7 @@ def test_iou_type(tmp_path: Path, iou_type: str, expected: float) -> None:
 def test_files_without_masks_fail_with_one_line(small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", *small, "--iou-type", "segm"]) == 1
     err = capsys.readouterr().err
-    assert err.startswith(f'detmetrics: error: {small[0]}: annotations: entry 0: "segmentation": expected polygons ')
+    assert err.startswith(f'detmetrics: error: {small[0]}: annotations: entry 0: "segmentation" of image_id 1: ')
     assert err.endswith(", got no such key\n")
     assert err.count("\n") == 1
 

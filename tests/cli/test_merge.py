@@ -48,9 +48,10 @@ def test_merged_states_give_the_bits_of_one_run(
     printed, told = capsys.readouterr()
     assert out.read_bytes() == (generated / "whole.json").read_bytes()
     assert printed == (generated / "whole.txt").read_text()
-    assert told.startswith("detmetrics: 25 images in ")
-    repeated = "detmetrics: 8 images came more than once and count once\n"  # 25 images: shards of 9, 8 and 8
-    assert told.endswith(repeated) == (order == [1, 0, 2, 1])
+    *before, last = told.splitlines()
+    assert last.startswith("detmetrics: 25 images in ")
+    assert len(before) == (order == [1, 0, 2, 1])
+    assert all(": 8 images (ids " in line for line in before)  # 25 images: shards of 9, 8 and 8
 
 
 def test_a_shard_has_other_numbers(generated: Path, states: list[str], tmp_path: Path) -> None:

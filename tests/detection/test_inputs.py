@@ -21,7 +21,8 @@ def test_whole_numbers_are_ids(image_id: Any) -> None:
     for own in (3, image_id):
         preds, target = batch(hit(0))
         metric.update(preds, [{**target[0], "image_id": own}])
-    assert metric.compute()["map"] == 1
+    with pytest.warns(UserWarning, match=r"1 image \(id 3\) was seen again"):
+        assert metric.compute()["map"] == 1
     assert metric.num_duplicates == 1
 
 
@@ -43,3 +44,35 @@ def test_a_name_is_told_how_to_become_a_number() -> None:
     message = "target[0]['image_id']: expected a non-negative int, got 'a.jpg'; number the images, such as ids = {name"
     with pytest.raises(ValueError, match=re.escape(message)):
         MeanAveragePrecision().update(*batch((miss(0)[0], {**miss(0)[1], "image_id": "a.jpg"})))  # type: ignore[dict-item]
+
+
+COUNTED_FROM_1 = [
+    (["cat", "dog"], "class_names={1: 'cat', 2: 'dog'}"),
+    (list("abcdefgh"), "class_names={1: 'a', 2: 'b', ..., 8: 'h'}"),
+]
+
+
+@pytest.mark.parametrize(("names", "remedy"), COUNTED_FROM_1)
+def test_labels_that_count_from_1_are_told_how_to_name_them(names: list[str], remedy: str) -> None:
+    preds, target = batch(hit(0), hit(1))
+    last = torch.tensor([len(names)])
+    for item, label in zip([*preds, *target], [1, len(names)] * 2, strict=True):
+        item["labels"] = torch.full_like(last, label)
+    expected = re.escape(f"preds[1]['labels']: expected the labels declared in class_names {list(range(len(names)))}, ")
+    with pytest.raises(
+        ValueError, match=expected + re.escape(f"got also [{len(names)}]; labels that count from 1 take ")
+    ):
+        MeanAveragePrecision(class_names=names).update(preds, target)
+    with pytest.raises(ValueError, match=re.escape(remedy)):
+        MeanAveragePrecision(class_names=names).update(preds, target)
+    metric = MeanAveragePrecision(class_names=dict(enumerate(names, start=1)))
+    metric.update(preds, target)
+    assert metric.compute()["map"] == 1
+
+
+def test_an_undeclared_label_names_the_side_and_the_image() -> None:
+    preds, target = batch(hit(0), hit(1), hit(2))
+    target[2]["labels"] = torch.tensor([7])
+    message = r"target\[2\]\['labels'\]: .* \[0, 3\], got also \[7\]; name every label: class_names={label: name, ...}"
+    with pytest.raises(ValueError, match=message):
+        MeanAveragePrecision(class_names={0: "a", 3: "b"}).update(preds, target)

@@ -351,6 +351,7 @@ def test_only_pairs_of_a_class_whose_extents_meet_are_compared(monkeypatch: pyte
     assert compared == [(0, 0), (1, 0), (0, 1), (1, 1), (2, 2)]
 
 
+@pytest.mark.filterwarnings("ignore:.* seen again with the same target")  # the first images come twice
 @both
 def test_batches_merges_and_pickles_give_the_same_bits(iou_type: str) -> None:
     for seed in range(6):

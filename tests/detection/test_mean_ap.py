@@ -270,12 +270,12 @@ def test_a_threshold_of_one_forgives_the_last_bits() -> None:
     oracle.assert_agrees(result, oracle.evaluate([preds], [target], iou_thresholds=[1.0]))
 
 
-def test_a_threshold_of_zero_still_needs_an_overlap() -> None:
-    # pycocotools would match boxes that are far apart
+def test_the_smallest_threshold_still_needs_an_overlap() -> None:
+    # at 0, which is refused, pycocotools would match boxes that are far apart
     preds, target = image([([0, 0, 8, 8], 0.9, 0)], [([50, 50, 58, 58], 0)])
-    assert mean_average_precision([preds], [target], iou_thresholds=[0.0])["map"] == 0
+    assert mean_average_precision([preds], [target], iou_thresholds=[1e-9])["map"] == 0
     touching = {**target, "boxes": torch.tensor([[7.0, 7, 15, 15]])}  # 1 of 127
-    assert mean_average_precision([preds], [touching], iou_thresholds=[0.0])["map"] == 1
+    assert mean_average_precision([preds], [touching], iou_thresholds=[1e-9])["map"] == 1
 
 
 def test_one_class_of_all_labels_has_no_name() -> None:

@@ -35,7 +35,7 @@ def settings_of(seed: int) -> dict[str, Any]:
     """Thresholds on which scores and overlaps fall, limits, and area ranges whose bounds are areas of boxes."""
     rng = random.Random(seed)
     return {
-        "iou_threshold": rng.choice([0.5, 0.5, 1 / 3, 0.6, 0.75, 0.05, 0.0, 1.0]),
+        "iou_threshold": rng.choice([0.5, 0.5, 1 / 3, 0.6, 0.75, 0.05, 1e-9, 1.0]),
         "score_threshold": rng.choice([0.0, 0.2, 0.4, 0.6, 0.8, 0.5]),
         "max_detections": rng.choice([None, None, None, 1, 3]),
         "area_range": rng.choice(["all", "all", "small", "medium", (32.0**2, 32.0**2)]),
@@ -191,12 +191,23 @@ def test_per_image_counts_equal_the_loops_in_order_of_ids() -> None:
         metric = DetectionF1Score(**settings)
         metric.update(preds, target)
         found = metric.per_image()
-        assert list(found) == ["image_id", "tp", "fp", "fn", "f1"]
-        ids = sorted(int(item.get("image_id", i)) for i, item in enumerate(target))
+        assert list(found) == ["image_id", "arrival", "tp", "fp", "fn", "f1"]
+        ids = sorted(int(item.get("image_id", -1)) for item in target)
         assert found["image_id"].tolist() == ids
+        assert found["arrival"].tolist() == [i if image_id < 0 else -1 for i, image_id in enumerate(ids)]
         if expected:
             assert list(zip(*(found[key].tolist() for key in ("tp", "fp", "fn")), strict=False)) == expected
             assert found["f1"].tolist() == pytest.approx([reference.f_beta(*c) for c in expected], **CLOSE)
+
+
+def test_per_image_tells_an_id_from_an_order_of_arrival() -> None:
+    metric = DetectionF1Score()
+    metric.update(*batch(hit(0)))
+    metric.update(*batch(hit(1, image_id=0)))
+    metric.update(*batch(hit(2)))
+    found = metric.per_image()
+    assert found["image_id"].tolist() == [-1, -1, 0]
+    assert found["arrival"].tolist() == [0, 2, -1]
 
 
 # ------------------------------------------------------------------------------------------------- cases of CASES.md
@@ -215,7 +226,8 @@ def test_three_hits_and_a_miss() -> None:
 
 def test_repeated_images_do_not_bias() -> None:
     pairs = [miss(0, image_id=0), *(hit(i, image_id=i) for i in range(1, 5)), miss(0, image_id=0)]
-    assert values(pairs) == (1, 4 / 5, 8 / 9)
+    with pytest.warns(UserWarning, match=r"1 image \(id 0\) was seen again"):
+        assert values(pairs) == (1, 4 / 5, 8 / 9)
     without = [miss(0), *map(hit, range(1, 5)), miss(0)]
     assert values(without)[2] == 0.8  # 2 * 4 / (2 * 4 + 2)
 
@@ -304,15 +316,24 @@ def test_what_needs_scores_says_so(kind: Any) -> None:
 
 def test_an_overlap_of_zero_is_never_a_match() -> None:
     apart = image([([0, 0, 8, 8], 0.9, 0)], [([8, 0, 16, 8], 0)])
-    assert values([apart], iou_threshold=0.0) == (0, 0, 0)
+    assert values([apart], iou_threshold=1e-12) == (0, 0, 0)
+
+
+def test_a_threshold_of_zero_is_refused_with_the_reason() -> None:
+    """In pycocotools boxes that do not meet would match."""
+    for kind, settings in (
+        (DetectionF1Score, {"iou_threshold": 0}),
+        (MeanAveragePrecision, {"iou_thresholds": [0.0, 0.5]}),
+    ):
+        with pytest.raises(ValueError, match=r"above 0 and at most 1 .at 0, boxes that do not meet would match"):
+            kind(**settings)
 
 
 def test_a_lower_threshold_than_was_kept_raises() -> None:
     metric = DetectionF1Score()
     metric.update(*batch(hit(0)))
-    metric.iou_threshold = 0.05
     with pytest.raises(ValueError, match=r"0\.1 or more, got 0\.05"):
-        metric.compute()
+        metric.iou_threshold = 0.05
 
 
 # ------------------------------------------------------------------------------------------------ results, arguments
@@ -353,17 +374,20 @@ def test_nothing_at_all_is_undefined() -> None:
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"iou_threshold": 1.5}, "iou_threshold: expected .*1.5"),
     ({"score_threshold": math.nan}, "score_threshold: expected a finite number, got nan"),
-    ({"average": "samples"}, "average .*: expected one of .*'samples'"),
+    ({"average": "samples"}, "average: expected one of .*'samples'"),
     ({"aggregate": "images"}, "aggregate: expected one of .*'images'"),
-    ({"aggregate": "classwise", "average": "micro"}, "aggregate='classwise': expected one of .*'micro'"),
-    ({"max_detections": 0}, "max_detections: expected positive ints, got 0"),
+    ({"aggregate": "classwise", "average": "micro"}, "average: expected one of .*aggregate='classwise'.*'micro'"),
+    ({"max_detections": 0}, "max_detections: expected a positive int, got 0"),
     ({"area_range": "tiny"}, "area_range: expected one of .*'tiny'"),
     ({"area_range": (5, 1)}, r"area_range: expected one of .* or \(low, high\), got \(5, 1\)"),
     ({"class_names": "ab"}, "class_names"),
     ({"num_classes": 0}, "num_classes: expected a positive int, got 0"),
     ({"num_classes": 2, "class_names": ["a"]}, "class_names: expected num_classes=2 names, got 1"),
-    ({"class_agnostic": True, "pairs": "same"}, "pairs: expected one of .*'same'"),
-    ({"class_weights": [1.0]}, "class_weights: expected average='macro'"),
+    (
+        {"class_agnostic": True, "pairs": "same"},
+        "pairs: expected 'all', which class_agnostic=True asks about, got 'same'",
+    ),
+    ({"class_weights": [1.0]}, "class_weights: expected declared classes with them"),
     ({"unknown": 1}, "unknown"),
 ]
 

@@ -109,7 +109,9 @@ def test_metrics_of_one_state_read_it_once_and_decide_once(monkeypatch: pytest.M
     collection["f1"].compute()
     assert calls == {"read": [1], "decide": [2]}
     collection.update(preds, target)  # another state, also if all of its images are repeats
-    collection.compute()
+    with pytest.warns(UserWarning, match="seen again") as caught:
+        collection.compute()
+    assert len(caught) == 1  # for all that share the state
     assert calls == {"read": [2], "decide": [4]}
 
 

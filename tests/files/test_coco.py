@@ -82,7 +82,8 @@ def test_no_results(annotations: dict[str, Any]) -> None:
 
 def test_no_annotations(annotations: dict[str, Any], results: list[dict[str, Any]]) -> None:
     annotations["annotations"] = []
-    data = from_coco(annotations, results)
+    with pytest.warns(UserWarning, match="no annotations of the listed images and categories; all numbers"):
+        data = from_coco(annotations, results)
     assert [len(item["labels"]) for item in data.target] == [0, 0, 0]
     assert [len(item["labels"]) for item in data.preds] == [1, 0, 2]
 
@@ -170,10 +171,11 @@ BOX = "[x, y, width, height], finite numbers, width and height of 0 or more"
         ("score", "high", "a finite number", "'high'"),
         ("score", float("inf"), "a finite number", "inf"),
         ("score", ..., "a finite number", "no such key"),
-        ("image_id", "9", "an integer of 0 or more", "'9'"),
-        ("image_id", -9, "an integer of 0 or more", "-9"),
-        ("category_id", 2.0, "an integer", "2.0"),
-        ("category_id", 2**63, "an integer", "9223372036854775808"),
+        ("image_id", 9.5, "an integer or a string", "9.5"),
+        ("image_id", True, "an integer or a string", "True"),
+        ("image_id", [9], "an integer or a string", "[9]"),
+        ("category_id", None, "an integer or a string", "None"),
+        ("category_id", float("nan"), "an integer or a string", "nan"),
     ],
 )
 def test_broken_results(annotations: dict[str, Any], key: str, value: Any, expected: str, got: str) -> None:
@@ -192,9 +194,10 @@ def test_broken_results(annotations: dict[str, Any], key: str, value: Any, expec
         ("annotations", "bbox", "0 0 1 1", f"entry 2: \"bbox\": expected {BOX}, got '0 0 1 1'"),
         ("annotations", "area", -1, 'entry 2: "area": expected a finite number of 0 or more, got -1'),
         ("annotations", "iscrowd", "0", "entry 2: \"iscrowd\": expected 0 or 1, got '0'"),
-        ("annotations", "image_id", None, 'entry 2: "image_id": expected an integer of 0 or more, got None'),
-        ("images", "id", "a.jpg", "entry 2: \"id\": expected an integer of 0 or more, got 'a.jpg'"),
-        ("categories", "id", 1.5, 'entry 2: "id": expected an integer, got 1.5'),
+        ("annotations", "image_id", None, 'entry 2: "image_id": expected an integer or a string, got None'),
+        ("images", "id", {}, 'entry 2: "id": expected an integer or a string, got {}'),
+        ("images", "height", 2**31, 'entry 2: "height": expected an integer of 0 or more, below 2**31, got 2147483648'),
+        ("categories", "id", 1.5, 'entry 2: "id": expected an integer or a string, got 1.5'),
         ("categories", "name", 5, 'entry 2: "name": expected a string, got 5'),
     ],
 )
@@ -208,7 +211,7 @@ def test_broken_annotations(annotations: dict[str, Any], table: str, key: str, v
     ("annotations", "results", "message"),
     [
         ([], RESULTS, "annotations: expected a JSON object, got []"),
-        ({"images": []}, RESULTS, "annotations: images: expected at least one image, got none"),
+        ({**ANNOTATIONS, "images": []}, RESULTS, "annotations: images: expected at least one image, got none"),
         (
             {key: ANNOTATIONS[key] for key in ("images", "annotations")},
             RESULTS,

@@ -58,8 +58,8 @@ def test_masks_in_every_form(masks: Documents) -> None:
 
 def test_masks_are_not_read_unless_asked_for(masks: Documents) -> None:
     annotations, results = masks
-    for row in (*annotations["annotations"], *results):
-        row["bbox"] = [0, 0, 2, 2]
+    for width, row in enumerate((*annotations["annotations"], *results), start=1):
+        row["bbox"] = [0, 0, width, 2]
     data = from_coco(annotations, results)
     assert "masks" not in data.preds[1]
     assert "masks" not in data.target[1]
@@ -117,25 +117,66 @@ def test_masks_of_real_files(data_root: Path, iou_type: str) -> None:
         assert 0.1 < stats[0] < 0.3195  # below the overlaps of masks
 
 
+POLYGONS = 'polygons [[x1, y1, x2, y2, x3, y3, ...], ...] or {"size": [H, W], "counts": ...}'
+
+
 @pytest.mark.parametrize(
-    ("value", "got"),
+    ("value", "message"),
     [
-        (None, "None"),
-        ([], "[]"),
-        ([[0, 0, 2, 2]], "[[0, 0, 2, 2]]"),
-        ([[0, 0, 2, 2, "x", 3]], "[[0, 0, 2, 2, 'x', 3]]"),
-        ({"size": [8], "counts": "0"}, "{'counts': '0', 'size': [8]}"),
-        ({"size": [8, 0], "counts": "0"}, "{'counts': '0', 'size': [8, 0]}"),
-        ({"size": [8, 10], "counts": [-1, 81]}, "{'counts': [-1, 81], 'size': [8, 10]}"),
+        (None, f"expected {POLYGONS}, got None"),
+        ([], f"expected {POLYGONS}, got [], no polygon of three points"),
+        ([[0, 0, 2, 2]], f"expected {POLYGONS}, got [[0, 0, 2, 2]], no polygon of three points"),
+        ([0, 0, 2, 2, 4, 0], f"expected {POLYGONS}, got one list of numbers, [0, 0, 2, 2, 4, 0]: put it into a list"),
+        (
+            [*SQUARE, [0, 0, 2, 2, "x", 3]],
+            "polygon 1: expected finite numbers [x1, y1, x2, y2, ...], got [0, 0, 2, 2, 'x', 3]",
+        ),
+        ([[0, 0, float("nan"), 2, 3, 3]], "polygon 0: expected finite numbers [x1, y1, x2, y2, ...], got "),
+        ([[0, 0, 2, 2, 3, 3, 4]], "polygon 0: expected an x and a y by turns, got 7 numbers"),
+        ([[0, 0, 3e9, 0, 3e9, 3e9]], "polygon 0: expected x from -100 to 110, near the image, got 0 to 3e+09"),
+        ([[0, -3e7, 3, 0, 3, 3]], "polygon 0: expected y from -80 to 88, near the image, got -3e+07 to 3"),
+        ([[-99, -79, 99, 79] * 20_000], "polygon 0: expected an outline of at most 4194304 pixels, got "),
+        ({"size": [8], "counts": "0"}, "expected a size of (H, W), got [8]"),
+        ({"size": [8, 10**30], "counts": "0"}, "expected a size (H, W) of fewer than 2**32 pixels, got [8, 1000"),
+        ({"size": [8, 10], "counts": [10**30, 81]}, "expected counts as str, bytes or a list of ints, got list with"),
+        ({"size": [8, 10], "counts": [-1, 81]}, "expected runs of 0 or more that add up to 8 * 10 pixels, got 80"),
+        ({"size": [8, 10], "counts": "abc~"}, "expected counts in COCO's characters, got b'abc~'"),
+        ({"size": [9, 9], "counts": [81]}, "expected the size (8, 10) of the other masks of the image, got (9, 9)"),
     ],
+    ids=lambda value: str(value)[:40],
 )
-def test_broken_segmentations(masks: Documents, value: Any, got: str) -> None:
+def test_broken_segmentations(masks: Documents, value: Any, message: str) -> None:
     annotations, results = masks
     results[1]["segmentation"] = value
-    expected = 'polygons [[x1, y1, ...], ...] or {"size": [H, W], "counts": ...}'
-    with pytest.raises(
-        ValueError, match=re.escape(f'results: entry 1: "segmentation": expected {expected}, got {got}')
-    ):
+    where = 'results: entry 1: "segmentation" of image_id 3: '
+    with pytest.raises(ValueError, match=f"^{re.escape(where + message)}"):
+        from_coco(annotations, results, masks=True)
+
+
+def test_polygons_of_an_image_that_is_too_large(masks: Documents) -> None:
+    annotations, results = masks
+    annotations["images"][0] |= {"height": 10**9, "width": 10**9}
+    with pytest.raises(ValueError, match=re.escape("image_id 3: expected an image of fewer than 2**32 pixels")):
+        from_coco(annotations, results, masks=True)
+
+
+def test_polygons_of_one_or_two_points_beside_good_ones_are_skipped(masks: Documents) -> None:
+    annotations, results = masks
+    expected = from_coco(annotations, results, masks=True)
+    annotations["annotations"][0]["segmentation"] = [[1, 1], *SQUARE, [1, 1, 7, 7]]
+    annotations["annotations"][1]["segmentation"] = [[], *TWO_PARTS]
+    with pytest.warns(UserWarning, match="skipped") as caught:
+        data = from_coco(annotations, results, masks=True)
+    told = "annotations: annotations: 3 polygons of one or two points have no pixels and are skipped"
+    assert [str(warning.message) for warning in caught] == [told]
+    assert torch.equal(decode_masks(data.target[1]["masks"]), decode_masks(expected.target[1]["masks"]))
+
+
+def test_masks_of_another_size_than_their_image_are_told(masks: Documents) -> None:
+    annotations, results = masks
+    annotations["images"][0] |= {"height": 10, "width": 8}
+    annotations["annotations"], results = annotations["annotations"][2:], results[2:]
+    with pytest.warns(UserWarning, match='3 masks have another size than the "height" and "width" of their image'):
         from_coco(annotations, results, masks=True)
 
 
@@ -143,8 +184,8 @@ def test_polygons_need_the_size_of_the_image(masks: Documents) -> None:
     annotations, results = masks
     del annotations["images"][0]["width"]
     message = (
-        'annotations: annotations: entry 0: "segmentation": expected an image with "height" and "width" for polygons, '
-        "got none for image_id 3"
+        'annotations: annotations: entry 0: "segmentation" of image_id 3: expected an image with "height" and "width" '
+        "for polygons, got none"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         from_coco(annotations, results, masks=True)

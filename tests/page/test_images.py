@@ -1,9 +1,13 @@
 """The images on a page, and what is drawn on them."""
 
 import base64
+import contextlib
 import io
+import os
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,7 +18,7 @@ from detmetrics.detection.settings import OperatingPointSettings
 from detmetrics.files.coco import CocoData, from_coco
 from detmetrics.page import render
 from detmetrics.page.images import outcome_of_image
-from detmetrics.page.thumbnails import thumbnail
+from detmetrics.page.thumbnails import Frame, frame_of, thumbnail
 from tests.page.pages import Page, coco_data, drawn, evaluated
 
 
@@ -169,3 +173,244 @@ def test_other_boxes_than_those_that_were_seen_are_not_drawn(data: CocoData, tmp
     page = Page(render(evaluated(data), data=other, images=save_images(data, tmp_path)))
     assert drawn(page) == []
     assert any("the data have other boxes than the metric has seen" in words for _, words in page.texts)
+
+
+# ------------------------------------------------------------------------------------------------ which file is opened
+
+
+def annotated(file_name: str, size: tuple[int, int] | None = None) -> CocoData:
+    """An image with a target at the left edge that is missed, and nothing else; ``size`` is width and height."""
+    image: dict[str, Any] = {"id": 1, "file_name": file_name}
+    if size is not None:
+        image |= {"width": size[0], "height": size[1]}
+    annotations = {
+        "images": [image],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 10, 10, 20]}],
+    }
+    return from_coco(annotations, [{"image_id": 1, "category_id": 1, "bbox": [50, 50, 9, 9], "score": 0.5}])
+
+
+def page_of(data: CocoData, folder: Path) -> Page:
+    return Page(render(evaluated(data), score_threshold=0.1, data=data, images=folder))
+
+
+def notes(page: Page) -> list[str]:
+    return [words for tag, words in page.texts if tag == "p"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    return tmp_path / "images"
+
+
+def shown(page: Page) -> bool:
+    return any(href.startswith("data:image/jpeg") for href in page.attributes("image", "href"))
+
+
+@pytest.mark.parametrize("link", ["file", "folder"])
+def test_a_link_out_of_the_folder_is_not_followed(folder: Path, link: str) -> None:
+    outside = folder.parent / "secret"
+    outside.mkdir()
+    Image.new("RGB", (100, 100)).save(outside / "a.png")
+    if link == "file":
+        (folder / "a.png").symlink_to(outside / "a.png")
+    else:
+        (folder / "sub").symlink_to(outside)
+    name = "a.png" if link == "file" else "sub/a.png"
+    page = page_of(annotated(name), folder)
+    assert not shown(page)
+    assert f"{name}: not in the folder of the images" in notes(page)
+
+
+def test_links_within_the_folder_and_a_folder_that_is_a_link_are_followed(folder: Path) -> None:
+    Image.new("RGB", (100, 100)).save(folder / "b.png")
+    (folder / "a.png").symlink_to("b.png")
+    (folder.parent / "other").symlink_to(folder)
+    assert shown(page_of(annotated("a.png"), folder.parent / "other"))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "circle", "folder", "long name"])
+def test_what_is_no_regular_file_is_not_opened(folder: Path, kind: str) -> None:
+    name = "a" * 300 if kind == "long name" else "a.png"
+    if kind == "pipe":
+        os.mkfifo(folder / name)  # opening it would wait for ever
+    elif kind == "circle":
+        (folder / name).symlink_to(name)
+    elif kind == "folder":
+        (folder / name).mkdir()
+    page = page_of(annotated(name), folder)
+    assert not shown(page)
+    assert any(words.startswith(f"{name}: ") for words in notes(page))
+
+
+@pytest.mark.parametrize(
+    ("spelt", "stored"),
+    [
+        ("val\\a.png", "val/a.png"),
+        ("val/./a.png", "val/a.png"),
+        ("val/caf\u00e9.png", "val/cafe\u0301.png"),
+        ("val\\cafe\u0301.png", "val/caf\u00e9.png"),
+    ],
+)
+def test_other_spellings_of_a_path(folder: Path, spelt: str, stored: str) -> None:
+    (folder / "val").mkdir()
+    Image.new("RGB", (100, 100)).save(folder / stored)
+    assert shown(page_of(annotated(spelt), folder))
+    assert not shown(page_of(annotated("..\\" + spelt), folder))
+
+
+# ------------------------------------------------------------------------------------------- the frame of annotations
+
+RED, WHITE = (254, 0, 0), (255, 255, 255)
+
+
+def stored_picture(path: Path, orientation: int, size: tuple[int, int] = (200, 100)) -> None:
+    """A white picture of ``size`` as it is stored, with a red top row third, and an EXIF orientation."""
+    picture = Image.new("RGB", size, "white")
+    picture.paste("red", (0, 0, size[0], size[1] // 3))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(path, exif=exif, quality=95)
+
+
+def embedded(page: Page) -> Image.Image:
+    (source,) = [href for href in page.attributes("image", "href") if href.startswith("data:image/jpeg")]
+    return Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+
+
+def test_a_photo_that_exif_turns_is_drawn_upright(folder: Path) -> None:
+    """Stored as 200 x 100 with orientation 6, turned by a quarter to the right: the top is on the right."""
+    stored_picture(folder / "a.jpg", 6)
+    page = page_of(annotated("a.jpg", (100, 200)), folder)
+    assert "0 0 100 200" in page.attributes("svg", "viewbox")
+    image = embedded(page)
+    assert image.size == (100, 200)
+    assert image.getpixel((95, 100))[1] < 100 < image.getpixel((5, 100))[1]  # red on the right, white on the left
+    assert drawn(page)[0][0] == ("missed", [0, 10, 10, 20])
+
+
+def test_a_photo_whose_stored_size_is_declared_is_drawn_as_stored(folder: Path) -> None:
+    stored_picture(folder / "a.jpg", 6)
+    image = embedded(page_of(annotated("a.jpg", (200, 100)), folder))
+    assert image.size == (200, 100)
+    assert image.getpixel((100, 5))[1] < 100
+
+
+@pytest.mark.parametrize("size", [(50, 100), (50, 101), (1000, 2000)])
+def test_a_file_that_was_scaled_is_drawn_in_the_declared_size(folder: Path, size: tuple[int, int]) -> None:
+    Image.new("RGB", size).save(folder / "a.png")
+    page = page_of(annotated("a.png", (100, 200)), folder)
+    assert "0 0 100 200" in page.attributes("svg", "viewbox")
+    assert [element["width"] for tag, element in page.elements if tag == "image" and "href" in element][-1] == "100"
+    assert f"The file has {size[0]} x {size[1]} pixels, the annotations 100 x 200." in notes(page)
+
+
+def test_a_file_of_another_shape_is_told_and_not_shown(folder: Path) -> None:
+    Image.new("RGB", (300, 200)).save(folder / "a.png")
+    page = page_of(annotated("a.png", (100, 200)), folder)
+    assert not shown(page)
+    message = (
+        "a.png: the file has 300 x 200 pixels, the annotations declare 100 x 200: where its boxes are cannot be known"
+    )
+    assert message in notes(page)
+
+
+@pytest.mark.parametrize(
+    ("stored", "orientation", "declared", "expected"),
+    [
+        ((200, 100), 1, None, Frame((200, 100), False)),
+        ((200, 100), 1, (200, 100), Frame((200, 100), False)),
+        ((200, 100), 8, (100, 200), Frame((100, 200), True)),
+        ((200, 100), 8, (50, 100), Frame((50, 100), True, "The file has 200 x 100 pixels, the annotations 50 x 100.")),
+        ((200, 100), 99, (200, 100), Frame((200, 100), False)),
+    ],
+)
+def test_frames(stored: Any, orientation: int, declared: Any, expected: Frame) -> None:
+    assert frame_of(stored, orientation, declared) == expected
+
+
+def test_frames_that_are_not_certain_say_so() -> None:
+    for stored, orientation, declared in (((9, 9), 6, (9, 9)), ((20, 10), 3, (20, 10)), ((20, 10), 6, None)):
+        frame = frame_of(stored, orientation, declared)
+        assert isinstance(frame, Frame)
+        assert not frame.upright
+        assert "as stored" in frame.note
+    assert isinstance(frame_of((200, 100), 1, (100, 200)), str)
+
+
+# ------------------------------------------------------------------------------------------------------ kinds of pixels
+
+
+def half(low: Any, high: Any, dtype: Any) -> Image.Image:
+    """64 x 32, the left half low and the right half high."""
+    values = np.full((32, 64), low, dtype=dtype)
+    values[:, 32:] = high
+    return Image.fromarray(values)
+
+
+def palette() -> Image.Image:
+    return half(10, 240, np.uint8).convert("P")
+
+
+def transparent(mode: str) -> Image.Image:
+    """Black and transparent on the right, which is white paper."""
+    picture = Image.new("RGBA", (64, 32), (0, 0, 0, 255))
+    picture.paste((0, 0, 0, 0), (32, 0, 64, 32))
+    return picture.convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("picture", "suffix"),
+    [
+        (half(1000, 3000, np.uint16), "png"),
+        (half(-5, 70000, np.int32), "tif"),
+        (half(-0.5, 0.5, np.float32), "tif"),
+        (half(np.nan, 0.5, np.float32), "tif"),
+        (palette(), "png"),
+        (palette(), "gif"),
+        (half(0, 255, np.uint8).convert("1"), "png"),
+        (half(10, 240, np.uint8).convert("CMYK"), "jpg"),
+        (half(10, 240, np.uint8).convert("CMYK"), "tif"),
+        (transparent("RGBA"), "png"),
+        (transparent("LA"), "png"),
+        (transparent("P"), "png"),
+    ],
+    ids=lambda value: getattr(value, "mode", value),
+)
+def test_every_kind_of_pixels_is_dark_on_the_left_and_light_on_the_right(
+    tmp_path: Path, picture: Image.Image, suffix: str
+) -> None:
+    picture.save(tmp_path / f"a.{suffix}")
+    source = thumbnail(tmp_path / f"a.{suffix}", []).source
+    small = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+    assert (small.mode, small.size) == ("RGB", (64, 32))
+    left, right = np.asarray(small)[:, :24], np.asarray(small)[:, 40:]
+    if "nan" not in str(picture.getextrema()):
+        assert right.min() > 150
+    assert left.max() < 100
+
+
+def test_of_several_images_in_a_file_the_first_is_shown(tmp_path: Path) -> None:
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("white", "black"))
+    for name in ("a.gif", "a.png", "a.tif", "a.webp"):
+        first.save(tmp_path / name, save_all=True, append_images=[second])
+        source = thumbnail(tmp_path / name, []).source
+        small = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+        assert small.getpixel((4, 4)) > (250, 250, 250), name
+
+
+def test_damaged_files_are_told(tmp_path: Path) -> None:
+    """Whatever Pillow raises for them: one line on the page."""
+    stored_picture(tmp_path / "a.jpg", 6)
+    half(1000, 3000, np.uint16).save(tmp_path / "a.tif")
+    rng = np.random.default_rng(0)
+    for name in ("a.jpg", "a.tif"):
+        content = np.frombuffer((tmp_path / name).read_bytes(), np.uint8)
+        for _ in range(200):
+            edited = content.copy()
+            edited[rng.integers(0, len(content), 8)] = rng.integers(0, 256, 8)
+            (tmp_path / f"edited.{name}").write_bytes(edited[: rng.integers(1, len(edited) + 1)].tobytes())
+            with contextlib.suppress(OSError):
+                thumbnail(tmp_path / f"edited.{name}", [], (100, 200))

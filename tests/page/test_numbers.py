@@ -19,7 +19,7 @@ def test_coco_names_files(data: CocoData) -> None:
     assert data.file_names == {i: f'val/{i:03d} <&".jpg' for i in range(1, 25) if i % 3}
     assert CocoData([], [], {}).file_names == {}
     odd = {"images": [{"id": 1, "file_name": 3}, {"id": 2}], "categories": [], "annotations": []}
-    with pytest.warns(UserWarning, match="no results"):
+    with pytest.warns(UserWarning, match="no "):
         assert from_coco(odd, []).file_names == {}
 
 
@@ -68,6 +68,7 @@ def test_worst_images(data: CocoData, page: Page) -> None:
     report = DetectionReport(**point_of(data)[1])
     report.update(data.preds, data.target)
     columns = [column.tolist() for column in report.per_image().values()]
+    assert set(columns.pop(1)) == {-1}  # all have ids
     images = [row for row in zip(*columns, strict=True) if row[2] + row[3]]
     images.sort(key=lambda row: (row[4], -(row[2] + row[3]), row[0]))
     rows = page.rows("images")

@@ -49,7 +49,8 @@ def test_copies_of_an_image_in_other_dtypes_and_batches_are_one_image() -> None:
     metric.update(preds[:1], target[:1].float(), image_ids=torch.tensor([8], dtype=torch.uint8))
     once = SegmentationIoU(num_classes=2, ignore_index=255)
     once.update(preds, target)
-    assert torch.equal(metric.compute(), once.compute())
+    with pytest.warns(UserWarning, match="2 images"):
+        assert torch.equal(metric.compute(), once.compute())
     assert (metric.num_images, metric.num_duplicates) == (2, 2)
 
 
@@ -58,7 +59,8 @@ def test_one_hot_targets_are_those_of_labels() -> None:
     target = torch.tensor([2, 0])
     metric.update(target, target, image_ids=[0, 1])
     metric.update(target, torch.nn.functional.one_hot(target, 3), image_ids=[0, 1])
-    assert metric.compute()["support"] == 2
+    with pytest.warns(UserWarning, match="2 images"):
+        assert metric.compute()["support"] == 2
     assert metric.num_duplicates == 2
 
 
@@ -71,12 +73,14 @@ def test_images_without_ids_are_counted(kind: type[CountingMetric]) -> None:
     metric.compute()
     assert (metric.num_images, metric.num_duplicates) == (5, 0)
     metric.update(labels[:3], labels[:3], image_ids=[7, 7, 9] if kind is not ClassificationReport else [7, 8, 8])
-    metric.compute()
+    with pytest.warns(UserWarning, match="1 image "):
+        metric.compute()
     assert (metric.num_images, metric.num_duplicates) == (7, 1)
     other = kind(num_classes=2)
     other.update(labels, labels)
     other.merge_state(metric)
-    other.compute()
+    with pytest.warns(UserWarning, match="1 image "):
+        other.compute()
     assert (other.num_images, other.num_duplicates) == (12, 1)
 
 
@@ -85,6 +89,35 @@ def test_images_without_ids_are_counted_where_each_has_a_row() -> None:
     metric.update(torch.zeros(4, 2), torch.zeros(4, 2))
     metric.compute()
     assert (metric.num_images, metric.num_duplicates) == (4, 0)
+
+
+@pytest.mark.parametrize("kind", METRICS)
+def test_what_becomes_of_repeated_images(kind: type[CountingMetric]) -> None:
+    """One target, three predictions, two of them equal."""
+    samples = kind is ClassificationReport
+    target = torch.tensor([1, 1, 1, 0]) if samples else torch.tensor([[0, 1]] * 3 + [[1, 1]])
+    preds = torch.tensor([1, 0, 1, 0]) if samples else torch.tensor([[0, 1], [1, 1], [0, 1], [1, 1]])
+    ids = [4, 4, 4, 9]
+
+    def fed(**settings: Any) -> CountingMetric:
+        metric = kind(num_classes=2, **settings)
+        metric.update(preds, target, image_ids=ids)
+        return metric
+
+    metric = fed()
+    with pytest.warns(UserWarning, match=r"\(id 4\) (was|were) seen again") as caught:
+        metric.compute()
+    assert any("other predictions" in str(warning.message) for warning in caught)
+    assert len(caught) <= 2  # the row that stays may be that of either prediction
+    assert (metric.num_images, metric.num_duplicates) == (2, 2)
+    with pytest.raises(ValueError, match=r"image_ids: expected one image for an id, got .*id 4.* seen again"):
+        fed(duplicates="error").compute()
+    kept, plain = fed(duplicates="keep"), kind(num_classes=2)
+    plain.update(preds, target)
+    assert str(kept.compute()) == str(plain.compute())
+    assert (kept.num_images, kept.num_duplicates) == (4, 0)
+    with pytest.raises(ValueError, match="duplicates: fixed when"):
+        kept.duplicates = "drop"
 
 
 # --------------------------------------------------------------------------------------------------- sharing

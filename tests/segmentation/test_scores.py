@@ -1,6 +1,7 @@
 """Every score against scikit-learn and loops, on every form of input, and what is refused."""
 
 import itertools
+import re
 from typing import Any
 
 import pytest
@@ -189,7 +190,8 @@ def test_repeated_images_count_once(aggregate: str, average: str) -> None:
     metric.update(preds[:3], target[:3], image_ids=[5, 7, 2])
     metric.update(preds[2:], target[2:], image_ids=torch.tensor([2, 9], dtype=torch.int32))
     metric.update(preds[:1], target[:1], image_ids=[5])
-    assert torch.equal(metric.compute().nan_to_num(-1), expected.nan_to_num(-1))
+    with pytest.warns(UserWarning, match=r"2 images \(ids 2, 5\) were seen again with the same target and about"):
+        assert torch.equal(metric.compute().nan_to_num(-1), expected.nan_to_num(-1))
     assert (metric.num_images, metric.num_duplicates) == (4, 2)
 
 
@@ -200,7 +202,8 @@ def test_of_two_predictions_for_one_id_the_same_one_stays_whatever_the_order() -
         metric = SegmentationConfusionMatrix(num_classes=2)
         metric.update(torch.tensor([first]), target, image_ids=[3])
         metric.update(torch.tensor([second]), target, image_ids=[3])
-        found.append(metric.compute())
+        with pytest.warns(UserWarning, match=r"1 image \(id 3\) was seen again .* other predictions"):
+            found.append(metric.compute())
     assert torch.equal(*found)
     assert found[0].sum() == 2
     assert metric.num_duplicates == 1
@@ -212,14 +215,17 @@ def test_images_with_and_without_ids() -> None:
     metric.update(preds[:2], target[:2])
     metric.update(preds[2:], target[2:], image_ids=[0, 1])
     metric.update(preds[3:], target[3:], image_ids=[1])
-    assert torch.equal(metric.compute(), functional.segmentation_confusion_matrix(preds, target, num_classes=4))
+    with pytest.warns(UserWarning, match=r"1 image \(id 1\) was seen again"):
+        found = metric.compute()
+    assert torch.equal(found, functional.segmentation_confusion_matrix(preds, target, num_classes=4))
 
 
 def test_an_id_with_another_target() -> None:
     for metric in (SegmentationIoU(num_classes=2), SegmentationConfusionMatrix(num_classes=2)):
         metric.update(torch.tensor([[0, 1]]), torch.tensor([[0, 1]]), image_ids=[77])
-        metric.update(torch.tensor([[1, 1]]), torch.tensor([[0, 1]]), image_ids=[77])  # another prediction is fine
-        metric.compute()
+        metric.update(torch.tensor([[1, 1]]), torch.tensor([[0, 1]]), image_ids=[77])  # another prediction is told
+        with pytest.warns(UserWarning, match=r"1 image \(id 77\) was seen again .* other predictions"):
+            metric.compute()
         metric.update(torch.tensor([[0, 1]]), torch.tensor([[1, 1]]), image_ids=[77])
         with pytest.raises(ValueError, match="two images with id 77"):
             metric.compute()
@@ -240,7 +246,7 @@ def test_an_id_with_another_target() -> None:
         ({"num_classes": 2, "ignore_index": 0.5}, "ignore_index: expected an int, several ints or None, got 0.5"),
         ({"num_classes": 2, "ignore_index": [True]}, "ignore_index: expected an int, several ints or None"),
         ({"num_classes": 2, "exclude_classes": 2}, r"exclude_classes: expected labels 0 to 1, got \[2\]"),
-        ({"num_classes": 2, "class_weights": [1]}, r"class_weights: expected 2 non-negative numbers .*, got \[1\]"),
+        ({"num_classes": 2, "class_weights": [1]}, r"class_weights: expected 2 non-negative numbers, .* got \[1\]"),
         ({"num_classes": 2, "class_weights": [1, 1], "average": "micro"}, "class_weights: expected average='macro'"),
         ({"num_classes": 2, "zero_division": "warn"}, "zero_division: expected a finite number or nan, got 'warn'"),
         ({"num_classes": 2, "threshold": 2}, r"threshold: expected a number in \[0, 1\], got 2"),
@@ -368,3 +374,56 @@ def test_report_values_and_text() -> None:
         *(f"{results[f'{c}/a'].item():.3f}" for c in ("iou", "f1", "precision", "recall")),
         str(int((target == 0).sum())),
     ]
+
+
+# --------------------------------------------------------------------------------------------------- what to do instead
+
+PROBABILITIES = torch.tensor([[[0.147, 0.2], [0.7, 0.1], [0.153, 0.7]]])  # (1, 3, 2)
+ONE_HOT = torch.tensor([[[0, 1], [1, 0], [0, 0]]])
+REMEDIES: list[tuple[dict[str, Any], Tensor, Tensor, str]] = [
+    ({}, PROBABILITIES, ONE_HOT, "target: expected labels (1, 2) for scores (1, 3, 2), got a one-hot target; give "),
+    ({}, PROBABILITIES, ONE_HOT, "give target.argmax(dim=1)"),
+    ({}, PROBABILITIES.argmax(1), ONE_HOT, "got (1, 2); for a one-hot target give target.argmax(dim=1)"),
+    ({}, PROBABILITIES, ONE_HOT.argmax(1)[:, None], "give target.squeeze(1)"),
+    ({}, PROBABILITIES.argmax(1), ONE_HOT.argmax(1)[:, None], "give target.squeeze(1)"),
+    ({}, PROBABILITIES.movedim(1, -1), ONE_HOT.argmax(1), "give preds.movedim(-1, 1)"),
+    ({"num_classes": 2}, PROBABILITIES, ONE_HOT.argmax(1), "scores of 3 classes need num_classes=3"),
+    (
+        {},
+        PROBABILITIES[:, 0],
+        ONE_HOT.argmax(1),
+        "got 0.147; labels are whole numbers; scores of labels need one for each class",
+    ),
+    (
+        {},
+        torch.tensor([[1, 2]]),
+        torch.tensor([[1, 3]]),
+        "for labels that count from 1 give target - 1, or num_classes=4",
+    ),
+    ({}, torch.tensor([[1, 3]]), torch.tensor([[1, 2]]), "give preds - 1, or num_classes=4"),
+    ({}, torch.tensor([[1, 2]]), torch.tensor([[0, 255]]), "got 255; ignore_index=255 leaves its pixels out"),
+    (
+        {"task": "binary"},
+        torch.tensor([[0, 1]]),
+        torch.tensor([[0, 255]]),
+        "got 255; give target > 0 if any value but 0",
+    ),
+    ({"task": "binary"}, torch.ones(2, 1, 3), torch.ones(2, 3), "got (2, 1, 3); give preds.squeeze(1)"),
+    ({"task": "binary"}, torch.ones(2, 3), torch.ones(2, 1, 3), "got (2, 3); give target.squeeze(1)"),
+]
+
+
+@pytest.mark.parametrize(("settings", "preds", "target", "message"), REMEDIES, ids=lambda value: str(value)[:40])
+def test_an_error_says_what_to_give_instead(
+    settings: dict[str, Any], preds: Tensor, target: Tensor, message: str
+) -> None:
+    metric = SegmentationIoU(**(settings or {"num_classes": 3}))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        metric.update(preds, target)
+
+
+def test_names_for_labels_that_count_from_1_and_ids_that_are_names() -> None:
+    with pytest.raises(ValueError, match=r"name the labels between too, such as {0: 'background', ...}"):
+        SegmentationIoU(class_names={1: "cat", 2: "dog"})
+    with pytest.raises(ValueError, match=r"got \['a.png'\]; number the images, such as ids = {name: i"):
+        SegmentationIoU(num_classes=2).update(torch.tensor([[0]]), torch.tensor([[0]]), image_ids=["a.png"])

@@ -44,7 +44,12 @@ BAD: dict[str, list[Any]] = {
     "target_names": [["a"], ["a", "a", "b"], "abc", [1, 2, 3]],
     "digits": [-1, 0.5, True, "2", None],
 }
-FIXED: dict[str, list[Any]] = {"task": ["multiclass", "binary"], "num_classes": [3, 4], "ignore_index": [(), 255]}
+FIXED: dict[str, list[Any]] = {
+    "task": ["multiclass", "binary"],
+    "num_classes": [3, 4],
+    "ignore_index": [(), 255],
+    "duplicates": ["drop", "keep"],
+}
 
 
 def attributes(name: str, kind: type) -> list[str]:
@@ -193,7 +198,8 @@ def test_arguments_in_numpy() -> None:
     preds, target = data("SegmentationIoU")
     for ids in (np.array([4, 7]), [np.int64(4), np.int64(7)], torch.tensor([4, 7]), range(4, 8, 3)):
         metric.update(preds, target, image_ids=ids)
-    metric.compute()
+    with pytest.warns(UserWarning, match=r"6 images \(ids 4, 7\) were seen again"):
+        metric.compute()
     assert (metric.num_images, metric.num_duplicates) == (2, 6)
     for ids in (["a.png", "b.png"], [None, 1], np.array([0.5, 1]), "ab", 3, [2**64, 0]):
         with pytest.raises(ValueError, match="image_ids: expected 2 non-negative ints, one per image, got"):

@@ -124,6 +124,7 @@ def test_early_stopping_at_what_is_undefined(check_finite: bool, epochs: int, tm
 
 
 @each_family
+@pytest.mark.filterwarnings("ignore:.* seen again with the same target")  # two epochs of the same images
 def test_a_resumed_training_logs_the_bits_of_one_that_went_through(family: str, tmp_path: Path) -> None:
     """Also a metric over all training steps, whose state is in the checkpoint."""
     through = fit.fit(family, tmp_path, enable_checkpointing=False)

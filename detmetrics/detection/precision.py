@@ -1,23 +1,23 @@
-"""F-scores of a detector."""
+"""Precision of a detector."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
-from detmetrics.detection.metric import DetectionMetric
+from detmetrics.detection.metric import DetectionMetric, evaluated
 from detmetrics.detection.operating_point import images_of, named_score, plot_score, score
 from detmetrics.detection.settings import ScoreSettings
 from detmetrics.overlap.mask_words import MASK_BUDGET
+from detmetrics.overlap.similarity import Items
 from detmetrics.reduce import formulas
 from detmetrics.settings import Setting
 
 
-class DetectionF1Score(DetectionMetric):
-    """F1: the harmonic mean of precision and recall, 2 tp / (2 tp + fp + fn).
+class DetectionPrecision(DetectionMetric):
+    """Precision: how much of what was detected is right, tp / (tp + fp).
 
     Detections are matched greedily by score, as in COCO. Crowd regions and ignored targets are not counted, and neither
     are the detections that match them. Scores may be missing in ``preds``: then every prediction is kept, and those
@@ -26,10 +26,10 @@ class DetectionF1Score(DetectionMetric):
     The state is that of :class:`detmetrics.MeanAveragePrecision`: 24 bytes per detection and per target, 16 per overlap
     above the floor and 48 per image. In a ``MetricCollection`` metrics whose ``iou_type``, ``pairs``, ``box_format``
     and smallest overlap agree share it, at whatever thresholds. The function is
-    :func:`detmetrics.functional.detection_f1_score`.
+    :func:`detmetrics.functional.detection_precision`.
 
     Args:
-        iou_threshold: The overlap that a match needs, in [0, 1].
+        iou_threshold: The overlap that a match needs, above 0 and at most 1.
         score_threshold: The smallest score that is kept; rounded to the dtype of the scores first, so that a float32 .9
             is kept at .9. Images whose predictions have no scores keep all of them.
         average: ``"micro"`` (counts pooled over classes), ``"macro"`` (mean over classes), ``"weighted"`` (mean by the
@@ -52,6 +52,9 @@ class DetectionF1Score(DetectionMetric):
         iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
             overlaps of masks and of their boundaries.
         mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
 
     Raises:
@@ -60,11 +63,11 @@ class DetectionF1Score(DetectionMetric):
     Example:
         >>> import torch
         >>> boxes = torch.tensor([[0.0, 0.0, 8.0, 8.0], [20.0, 0.0, 28.0, 8.0]])
-        >>> preds = [dict(boxes=boxes, scores=torch.tensor([0.9, 0.3]), labels=torch.tensor([0, 0]))]
-        >>> metric = DetectionF1Score(score_threshold=0.2)
+        >>> preds = [dict(boxes=boxes, scores=torch.tensor([0.9, 0.6]), labels=torch.tensor([0, 0]))]
+        >>> metric = DetectionPrecision()
         >>> metric.update(preds, [dict(boxes=boxes[:1], labels=torch.tensor([0]))])
-        >>> metric.compute().item() == 2 / (2 + 1)
-        True
+        >>> metric.compute()
+        tensor(0.5000, dtype=torch.float64)
     """
 
     needs_scores = False
@@ -95,6 +98,7 @@ class DetectionF1Score(DetectionMetric):
         box_format: str = "xyxy",
         iou_type: str = "bbox",
         mask_budget: int = MASK_BUDGET,
+        duplicates: str = "drop",
         **kwargs: Any,
     ) -> None:
         settings = ScoreSettings(
@@ -111,7 +115,13 @@ class DetectionF1Score(DetectionMetric):
             class_agnostic=class_agnostic,
         )
         super().__init__(
-            settings, iou_type=iou_type, pairs=pairs, box_format=box_format, mask_budget=mask_budget, **kwargs
+            settings,
+            iou_type=iou_type,
+            pairs=pairs,
+            box_format=box_format,
+            mask_budget=mask_budget,
+            duplicates=duplicates,
+            **kwargs,
         )
 
     def compute(self) -> Tensor | dict[str, Tensor]:
@@ -119,9 +129,9 @@ class DetectionF1Score(DetectionMetric):
 
         Returns:
             A 0-d float64 tensor in [0, 1], ``zero_division`` where the score is 0/0. With ``average="none"`` a dict
-            ``f1/<name>`` if ``class_names`` are declared, else a tensor (C,) in the order of ``metric.classes``.
+            ``precision/<name>`` if ``class_names`` are declared, else a tensor (C,) in the order of ``metric.classes``.
         """
-        return named_score(score(self.data(), self.settings, formulas.f_beta), "f1", self.settings)
+        return named_score(score(self.data(), self.settings, formulas.precision), "precision", self.settings)
 
     per_image = images_of
 
@@ -140,24 +150,36 @@ class DetectionF1Score(DetectionMetric):
             ModuleNotFoundError: if matplotlib is not installed.
             ValueError: if ``val`` is no such result.
         """
-        return plot_score(self, "f1", None, val, ax)
+        return plot_score(self, "precision", None, val, ax)
 
 
-class DetectionFBetaScore(DetectionMetric):
-    """F-score in which recall weighs ``beta`` times as much as precision.
-
-    Detections are matched greedily by score, as in COCO. Crowd regions and ignored targets are not counted, and neither
-    are the detections that match them. Scores may be missing in ``preds``: then every prediction is kept, and those
-    that come first choose first.
-
-    The state is that of :class:`detmetrics.MeanAveragePrecision`: 24 bytes per detection and per target, 16 per overlap
-    above the floor and 48 per image. In a ``MetricCollection`` metrics whose ``iou_type``, ``pairs``, ``box_format``
-    and smallest overlap agree share it, at whatever thresholds. The function is
-    :func:`detmetrics.functional.detection_fbeta_score`.
+def detection_precision(
+    preds: Items,
+    target: Items,
+    *,
+    iou_threshold: float = 0.5,
+    score_threshold: float = 0.5,
+    average: str = "micro",
+    aggregate: str = "dataset",
+    class_weights: Sequence[float] | None = None,
+    max_detections: int | None = None,
+    area_range: str | tuple[float, float] = "all",
+    zero_division: float = float("nan"),
+    num_classes: int | None = None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
+    class_agnostic: bool = False,
+    pairs: str | None = None,
+    box_format: str = "xyxy",
+    iou_type: str = "bbox",
+    mask_budget: int = MASK_BUDGET,
+    duplicates: str = "drop",
+) -> Tensor | dict[str, Tensor]:
+    """How much of what was detected in a whole data set is right; see :class:`detmetrics.DetectionPrecision`.
 
     Args:
-        beta: How much recall weighs in the F-score, above 0; 1 gives F1.
-        iou_threshold: The overlap that a match needs, in [0, 1].
+        preds: One dict per image: ``boxes`` (N, 4), ``labels`` (N,), and ``scores`` (N,) for all images or for none.
+        target: One dict per image, as in :meth:`detmetrics.DetectionPrecision.update`.
+        iou_threshold: The overlap that a match needs, above 0 and at most 1.
         score_threshold: The smallest score that is kept; rounded to the dtype of the scores first, so that a float32 .9
             is kept at .9. Images whose predictions have no scores keep all of them.
         average: ``"micro"`` (counts pooled over classes), ``"macro"`` (mean over classes), ``"weighted"`` (mean by the
@@ -180,99 +202,40 @@ class DetectionFBetaScore(DetectionMetric):
         iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
             overlaps of masks and of their boundaries.
         mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
-        kwargs: The keyword arguments of ``torchmetrics.Metric``.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
+
+    Returns:
+        What :meth:`detmetrics.DetectionPrecision.compute` returns: a 0-d float64 tensor in [0, 1], or one per class.
 
     Raises:
-        ValueError: if an argument does not fit.
+        ValueError: if an argument or an input does not fit.
 
     Example:
         >>> import torch
-        >>> boxes = torch.tensor([[0.0, 0.0, 8.0, 8.0], [20.0, 0.0, 28.0, 8.0]])
-        >>> preds = [dict(boxes=boxes, scores=torch.tensor([0.9, 0.8]), labels=torch.tensor([0, 0]))]
-        >>> metric = DetectionFBetaScore(beta=2.0)
-        >>> metric.update(preds, [dict(boxes=boxes[:1], labels=torch.tensor([0]))])
-        >>> metric.compute().item() == (1 + 4) / ((1 + 4) + 1)
-        True
+        >>> boxes, labels = torch.tensor([[0.0, 0.0, 8.0, 8.0]]), torch.tensor([0])
+        >>> detection_precision([dict(boxes=boxes, labels=labels)], [dict(boxes=boxes, labels=labels)]).item()
+        1.0
     """
-
-    needs_scores = False
-
-    beta = Setting()
-    iou_threshold = Setting()
-    score_threshold = Setting()
-    average = Setting()
-    aggregate = Setting()
-    class_weights = Setting()
-    max_detections = Setting()
-    area_range = Setting()
-
-    def __init__(
-        self,
-        *,
-        beta: float = 1.0,
-        iou_threshold: float = 0.5,
-        score_threshold: float = 0.5,
-        average: str = "micro",
-        aggregate: str = "dataset",
-        class_weights: Sequence[float] | None = None,
-        max_detections: int | None = None,
-        area_range: str | tuple[float, float] = "all",
-        zero_division: float = float("nan"),
-        num_classes: int | None = None,
-        class_names: Sequence[str] | Mapping[int, str] | None = None,
-        class_agnostic: bool = False,
-        pairs: str | None = None,
-        box_format: str = "xyxy",
-        iou_type: str = "bbox",
-        mask_budget: int = MASK_BUDGET,
-        **kwargs: Any,
-    ) -> None:
-        settings = ScoreSettings(
-            beta=beta,
-            iou_threshold=iou_threshold,
-            score_threshold=score_threshold,
-            average=average,
-            aggregate=aggregate,
-            class_weights=class_weights,
-            max_detections=max_detections,
-            area_range=area_range,
-            zero_division=zero_division,
-            num_classes=num_classes,
-            class_names=class_names,  # type: ignore[arg-type]
-            class_agnostic=class_agnostic,
-        )
-        super().__init__(
-            settings, iou_type=iou_type, pairs=pairs, box_format=box_format, mask_budget=mask_budget, **kwargs
-        )
-
-    def compute(self) -> Tensor | dict[str, Tensor]:
-        """The score of all images so far.
-
-        Returns:
-            A 0-d float64 tensor in [0, 1], ``zero_division`` where the score is 0/0. With ``average="none"`` a dict
-            ``f_beta/<name>`` if ``class_names`` are declared, else a tensor (C,) in the order of ``metric.classes``.
-        """
-        return named_score(
-            score(self.data(), self.settings, functools.partial(formulas.f_beta, beta=self.beta)),
-            "f_beta",
-            self.settings,
-        )
-
-    per_image = images_of
-
-    def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:
-        """Draw the score: a point, a bar per class with ``average="none"``, or a line over several results.
-
-        Args:
-            val: What ``compute()`` has returned, or a list of such results, one per epoch. None for ``compute()`` now,
-                on all ranks.
-            ax: A matplotlib axis to draw on.
-
-        Returns:
-            The matplotlib figure and axis.
-
-        Raises:
-            ModuleNotFoundError: if matplotlib is not installed.
-            ValueError: if ``val`` is no such result.
-        """
-        return plot_score(self, "f_beta", f"F{self.beta:g}", val, ax)
+    metric = DetectionPrecision(
+        iou_threshold=iou_threshold,
+        score_threshold=score_threshold,
+        average=average,
+        aggregate=aggregate,
+        class_weights=class_weights,
+        max_detections=max_detections,
+        area_range=area_range,
+        zero_division=zero_division,
+        num_classes=num_classes,
+        class_names=class_names,
+        class_agnostic=class_agnostic,
+        pairs=pairs,
+        box_format=box_format,
+        iou_type=iou_type,
+        mask_budget=mask_budget,
+        duplicates=duplicates,
+        sync_on_compute=False,
+    )
+    result: Tensor | dict[str, Tensor] = evaluated(metric, preds, target)
+    return result

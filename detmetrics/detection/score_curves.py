@@ -1,0 +1,101 @@
+"""The reader of curves against the score, best thresholds, and average precision in four definitions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from detmetrics.count.outcomes import Outcome, decide, kept_detections
+from detmetrics.detection.classes import by_class, class_labels
+from detmetrics.detection.operating_point import outcomes_from
+from detmetrics.detection.settings import RECALL_POINTS, CurvesSettings
+from detmetrics.match.coco import count_targets
+from detmetrics.match.evaluation_data import EvaluationData
+from detmetrics.match.voc import match_voc
+from detmetrics.ragged import descending_key, lexsort
+from detmetrics.reduce import areas, curves, formulas
+from detmetrics.reduce.averages import defined_mean
+from detmetrics.reduce.curves import ScoreCounts, ScoreCurves
+
+VOC_POINTS = [i * 0.1 for i in range(11)]  # numpy.arange(0, 1.1, .1), to the last bit
+
+
+def score_curves(data: EvaluationData, settings: CurvesSettings) -> ScoreCurves:
+    """The curves of evaluation data; see the ``compute()`` of :class:`DetectionCurves`.
+
+    Args:
+        data: What was read from a state.
+        settings: The IoU threshold, area range, limit, classes and beta.
+    """
+    labels = class_labels(data, settings)
+    outcome, data = outcomes_from(data, settings, -torch.inf), by_class(data, settings)
+    per_class = count_targets(data, labels, [settings.area_bounds])[0]
+    num_targets = torch.cat([per_class, per_class.sum(dim=0, keepdim=True)])  # (C + 1,)
+    group, values, hit = _ranking(data, outcome, labels)
+    counts = curves.count_by_score(group, values, hit, len(num_targets))
+    fn = num_targets.index_select(0, counts.group) - counts.tp
+    f_beta = formulas.f_beta(counts.tp, counts.fp, fn, beta=settings.beta)
+    best, threshold = curves.best_step(f_beta, counts)
+    best = torch.where((num_targets > 0) & best.isnan(), 0.0, best)  # targets, and not one detection
+    best_macro, macro_threshold = _best_macro(f_beta, counts, num_targets)
+    raw = areas.area_under_steps(counts, num_targets)
+    coco, voc11, voc = _interpolated(data, settings, labels, areas.hit_curve(group, hit, num_targets), num_targets)
+    undefined = settings.zero_division
+    return ScoreCurves(
+        classes=labels,
+        offsets=counts.offsets,
+        scores=counts.scores,
+        precision=formulas.precision(counts.tp, counts.fp, fn),
+        recall=formulas.recall(counts.tp, counts.fp, fn).nan_to_num(undefined),
+        f_beta=f_beta,
+        best_f_beta=best.nan_to_num(undefined),
+        best_score_threshold=threshold,
+        best_macro_f_beta=best_macro.nan_to_num(undefined),
+        best_macro_score_threshold=macro_threshold,
+        average_precision=raw.nan_to_num(undefined),
+        average_precision_coco=coco.nan_to_num(undefined),
+        average_precision_voc11=voc11.nan_to_num(undefined),
+        average_precision_voc=voc.nan_to_num(undefined),
+        beta=torch.tensor(settings.beta, dtype=torch.float64, device=labels.device),
+    )
+
+
+def _interpolated(
+    data: EvaluationData, settings: CurvesSettings, labels: Tensor, coco: areas.HitCurve, num_targets: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Average precision (C + 1,) each as COCO defines it, as VOC did until 2009, and as VOC does since 2010."""
+    kept = kept_detections(data, -torch.inf, settings.max_detections)
+    matches = match_voc(data, settings.iou_threshold, settings.area_bounds)
+    group, _, hit = _ranking(data, decide(data, matches, kept, settings.area_bounds), labels)
+    voc = areas.hit_curve(group, hit, num_targets)
+    points, voc_points = (
+        torch.tensor(listed, dtype=torch.float64, device=labels.device) for listed in (RECALL_POINTS, VOC_POINTS)
+    )
+    return (
+        areas.interpolated_average(coco, num_targets, points),
+        areas.interpolated_average(voc, num_targets, voc_points),
+        areas.area_under_envelope(voc, num_targets),
+    )
+
+
+def _ranking(data: EvaluationData, outcome: Outcome, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Class, score and whether it hits, of the counted detections: by class and score, then all pooled; (2 K,)."""
+    hit = torch.zeros_like(data.labels, dtype=torch.bool).index_fill_(0, outcome.detection, True)
+    counted = hit.index_fill(0, outcome.wrong, True).nonzero().squeeze(1)  # (K,) in canonical order
+    by_score = descending_key(data.scores.index_select(0, counted))
+    group = torch.searchsorted(labels, data.labels.index_select(0, counted))
+    by_label = lexsort(group, by_score)
+    order = counted.index_select(0, torch.cat([by_label, lexsort(by_score)]))  # (2 K,)
+    group = torch.cat([group.index_select(0, by_label), torch.full_like(group, len(labels))])
+    return group, data.scores.index_select(0, order), hit.index_select(0, order)
+
+
+def _best_macro(f_beta: Tensor, counts: ScoreCounts, num_targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The best mean F over the classes with targets that one threshold can reach, and that threshold; 0-d each."""
+    has_targets = num_targets > 0
+    has_targets[-1] = False  # all classes pooled
+    rows = has_targets.index_select(0, counts.group).nonzero().squeeze(1)
+    columns = (column.index_select(0, rows) for column in counts[1:])
+    threshold = curves.best_shared_score(f_beta.index_select(0, rows), ScoreCounts(counts.offsets, *columns))
+    at_best = curves.values_at(threshold, f_beta, counts)
+    return defined_mean(at_best.masked_fill(~has_targets, torch.nan)), threshold
