@@ -144,7 +144,7 @@ def zero_division(name: str, value: Any) -> float:
 def integer(name: str, value: Any, least: int | None = None) -> int:
     """An int, at least ``least``; a whole float counts as one."""
     given, value = value, plain(value)
-    whole = _is_number(value) and abs(value) < 1 << 63 and value == int(value)  # neither NaN nor infinite
+    whole = _is_number(value) and (isinstance(value, int) or value.is_integer())
     if not whole or (least is not None and value < least):
         kind = {None: "an int", 0: "a non-negative int", 1: "a positive int"}[least]
         raise fail(name, kind, given)
@@ -152,7 +152,14 @@ def integer(name: str, value: Any, least: int | None = None) -> int:
 
 
 count = functools.partial(integer, least=0)
-limit = functools.partial(integer, least=1)
+
+
+def limit(name: str, value: Any) -> int:
+    """A positive int that int64 holds."""
+    checked = integer(name, value, least=1)
+    if checked >= 1 << 63:
+        raise fail(name, "a positive int below 2**63", value)
+    return checked
 
 
 def limits(name: str, values: Any) -> tuple[int, ...]:

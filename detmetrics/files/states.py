@@ -168,7 +168,8 @@ def _metric(name: str, settings: dict[str, Any]) -> MeanAveragePrecision:
 def _add(name: str, metric: MeanAveragePrecision, state: State) -> None:
     """Merge a state from a file, which must not have pending rows."""
     try:
-        if any(len(chunk) for key in state if "_pending_" in key for chunk in state[key]):
+        checked = metric.checked_states(state)
+        if any(len(chunk) for key in checked if "_pending_" in key for chunk in checked[key]):
             raise ValueError("expected a settled state, got pending rows")
         metric.merge_state(state)
     except ValueError as error:

@@ -101,9 +101,9 @@ class Adapter(torchmetrics.Metric):
     def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(compute)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            if not self.update_called:
-                rank_zero_warn(f"{type(self).__name__}: compute() was called before update()", UserWarning)
             with self._lock:
+                if not self.update_called:
+                    rank_zero_warn(f"{type(self).__name__}: compute() was called before update()", UserWarning)
                 if not self._has_result():
                     ready = self._is_synced or not self.waits_for_ranks() or self.is_gathered()
                     with self._prepared() if ready else self.synced():
