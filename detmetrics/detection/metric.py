@@ -192,7 +192,8 @@ class DetectionMetric(Metric):
         """The pending images and a batch, as one batch."""
         if not self._similarities[name].waits:
             return batch, overlaps
-        return Batch(*(torch.cat(both) for both in zip(self._pending(name), batch, strict=True))), None
+        states = (self.state_name(f"{name}_pending_{part}") for part in Batch._fields)
+        return Batch(*(torch.cat([*self.chunks(s), part]) for s, part in zip(states, batch, strict=True))), None
 
     def _settled(self, name: str, batch: Batch, overlaps: Overlaps | None) -> Rows:
         values_checked = not devices.defers_value_checks(self.device)

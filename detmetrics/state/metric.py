@@ -47,6 +47,7 @@ class Metric(Adapter):
     def __init__(self, configuration: Any = None, settings: Settings | None = None, **kwargs: Any) -> None:
         super().__init__(Settings() if settings is None else settings, **kwargs)
         self.configuration = configuration
+        self._digest = "" if configuration is None else f"_{zlib.crc32(repr(configuration).encode()):08x}"
 
     @property
     def settings(self) -> Any:
@@ -90,9 +91,7 @@ class Metric(Adapter):
 
     def state_name(self, name: str) -> str:
         """The name of a state with a digest of the configuration, as torchmetrics knows it."""
-        if self.configuration is None:
-            return name
-        return f"{name}_{zlib.crc32(repr(self.configuration).encode()):08x}"
+        return name + self._digest
 
     def rows(self, name: str) -> Tensor:
         """All rows of a state, ``(n, width)`` int64 in order of arrival; they are one chunk from here on."""
