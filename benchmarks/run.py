@@ -66,7 +66,7 @@ def _smoke(problem: Problem, args: argparse.Namespace) -> bool:
     ours = [contender for contender in problem.contenders if contender.ours and not contender.size]
     rows = measure(problem, ours, size, device=args.device, threads=args.threads, rounds=0, log=_log)
     measured = [row for row in rows if row.rounds]
-    agree = all(max(differences(row, measured[0]).values()) <= SMOKE_TOLERANCE for row in measured)
+    agree = all(max(differences(row, measured[0]).values(), default=0.0) <= SMOKE_TOLERANCE for row in measured)
     return not agree or any(row.failed for row in rows)
 
 
