@@ -8,42 +8,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-K = TypeVar("K")
-V = TypeVar("V")
+from detmetrics.frozen_dict import FrozenDict as FrozenDict
+
 Checker = Callable[[str, Any], Any]
-
-
-class FrozenDict(Mapping[K, V], Generic[K, V]):
-    """A mapping that cannot be changed, and so can be hashed.
-
-    Example:
-        >>> FrozenDict({"small": (0, 9)})["small"]
-        (0, 9)
-    """
-
-    def __init__(self, items: Mapping[K, V]) -> None:
-        self._items = dict(items)
-
-    def __getitem__(self, key: K) -> V:
-        return self._items[key]
-
-    def __iter__(self) -> Iterator[K]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __hash__(self) -> int:
-        return hash(tuple(self._items.items()))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mapping) and list(self.items()) == list(other.items())  # the order names the results
-
-    def __repr__(self) -> str:
-        return repr(self._items)
 
 
 def plain(value: Any) -> Any:
@@ -51,9 +22,14 @@ def plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def fail(name: str, expected: str, value: Any) -> ValueError:
-    """The error of an argument that does not fit."""
-    return ValueError(f"{name}: expected {expected}, got {value!r}")
+def fail(name: str, expected: str, value: Any, remedy: str = "") -> ValueError:
+    """The error of an argument that does not fit, with what to give instead where that can be told."""
+    return ValueError(f"{name}: expected {expected}, got {value!r}{remedy and f'; {remedy}'}")
+
+
+def _of_percent(value: Any) -> str:
+    """What to give instead of a percentage."""
+    return f"{value:g} % is {value / 100:g}" if _is_number(value) and 1 < value <= 100 else ""
 
 
 def optional(check: Checker) -> Checker:
@@ -103,7 +79,7 @@ def fraction(name: str, value: Any) -> float:
     """A number in [0, 1]."""
     given, value = value, plain(value)
     if not _is_number(value) or not 0 <= value <= 1:
-        raise fail(name, "a number in [0, 1]", given)
+        raise fail(name, "a number in [0, 1]", given, _of_percent(value))
     return float(value)
 
 
@@ -112,7 +88,7 @@ def fractions(name: str, values: Any) -> tuple[float, ...]:
     listed = listing(name, values, "numbers in [0, 1]")
     for value in listed:
         if not _is_number(value) or not 0 <= value <= 1:
-            raise fail(name, "numbers in [0, 1]", value)
+            raise fail(name, "numbers in [0, 1]", value, _of_percent(value))
     return tuple(float(value) for value in listed)
 
 
@@ -123,7 +99,7 @@ def overlap_threshold(name: str, value: Any) -> float:
     """An overlap that a match needs, above 0."""
     given, value = value, plain(value)
     if not _is_number(value) or not 0 < value <= 1:
-        raise fail(name, f"a number {OVERLAPS}", given)
+        raise fail(name, f"a number {OVERLAPS}", given, _of_percent(value))
     return float(value)
 
 
@@ -217,10 +193,22 @@ def class_names(name: str, value: Any) -> FrozenDict[int, str]:
         raise fail(name, "a list of names or a dict from label to name", value)
     for label, class_name in pairs:
         if not isinstance(plain(label), int) or not isinstance(class_name, str):
-            raise ValueError(f"{name}: expected int labels and str names, got {label!r}: {class_name!r}")
-    if len({class_name for _, class_name in pairs}) < len(pairs):
-        raise fail(name, "distinct names", [class_name for _, class_name in pairs])
+            got = f"{label!r}: {class_name!r}"
+            raise ValueError(f"{name}: expected int labels and str names, got {got}{_as_labels(label, class_name)}")
+    times = Counter(class_name for _, class_name in pairs)
+    if len(times) < len(pairs):
+        repeated = [class_name for class_name, count in times.items() if count > 1]
+        raise fail(name, "distinct names", repeated, "each of them for several labels: add the label to the name")
     return FrozenDict(dict(sorted((int(label), class_name) for label, class_name in pairs)))
+
+
+def _as_labels(label: Any, class_name: Any) -> str:
+    """What to give instead of an item of a dict of names by label."""
+    if isinstance(plain(class_name), int):
+        return f"; the label comes first, {{{class_name!r}: {label!r}}}"
+    if isinstance(label, str) and label.isdecimal():
+        return "; keys of JSON are strings, give {int(label): name for label, name in names.items()}"
+    return ""
 
 
 def classes(names_given: Any, num_classes: Any) -> FrozenDict[int, str] | None:
@@ -232,14 +220,17 @@ def classes(names_given: Any, num_classes: Any) -> FrozenDict[int, str] | None:
     if named is None:
         return FrozenDict({label: str(label) for label in range(num_classes)})
     if len(named) != num_classes:
-        raise ValueError(f"class_names: expected num_classes={num_classes} names, got {len(named)}")
+        raise ValueError(
+            f"class_names: expected num_classes={num_classes} names, got {len(named)}; with names, num_classes may "
+            "be left out"
+        )
     return named
 
 
 def area_ranges(name: str, value: Any) -> FrozenDict[str, tuple[float, float]]:
     """Named area ranges: inclusive bounds ``(low, high)`` by name."""
     if not isinstance(value, Mapping):
-        raise fail(name, "a dict of name to (low, high)", value)
+        raise fail(name, "a dict of name to (low, high), such as {'small': (0, 1024)}", value)
     checked = {}
     for key, bounds in value.items():
         low_high = _bounds(bounds)
@@ -279,7 +270,9 @@ def class_weights(name: str, value: Any, num_classes: int | None, average: str) 
         raise fail(name, "non-negative numbers", weights)
     if num_classes is None or len(weights) != num_classes:
         one_each = f"{num_classes} non-negative numbers, one for each class"
-        raise fail(name, "declared classes with them" if num_classes is None else one_each, weights)
+        if num_classes is None:
+            raise fail(name, "declared classes with them", weights, "give num_classes or class_names")
+        raise fail(name, one_each, weights)
     if average != "macro":
         raise ValueError(f"{name}: expected average='macro' with them, got average={average!r}")
     return tuple(float(weight) for weight in weights)
@@ -289,5 +282,6 @@ def listing(name: str, values: Any, expected: str) -> list[Any]:
     """The values as a list, at least one."""
     given, values = values, plain(values)
     if not isinstance(values, Sequence) or isinstance(values, str) or not len(values):
-        raise fail(name, f"a list of {expected}, at least one", given)
+        one = f"give [{given!r}]" if isinstance(values, str | int | float) and not isinstance(values, bool) else ""
+        raise fail(name, f"a list of {expected}, at least one", given, one)
     return [plain(value) for value in values]

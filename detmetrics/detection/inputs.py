@@ -10,6 +10,7 @@ from torch import Tensor
 
 from detmetrics import arguments
 from detmetrics.match.evaluation_data import CROWD, IGNORE, NO_SCORES, SCORE_DTYPES
+from detmetrics.overlap.boxes import NOT_NEGATIVE
 from detmetrics.overlap.sides import Side, check_lists
 from detmetrics.overlap.similarity import Items, Overlaps, Request, Shapes, Similarity, ValueRule
 
@@ -81,20 +82,22 @@ def pack(
 
 def find_invalid(batch: Batch, similarity: Similarity) -> list[ValueCheck]:
     """Every check of values, with the rows that fail it; reads nothing back from the device."""
+    values = {"preds": batch.detections.view(torch.float64), "target": batch.targets.view(torch.float64)}
     return [
-        ValueCheck(side, key, rule.expected, _fails(values, rule.least))
-        for side, key, rule, values in _checked_values(batch, similarity)
+        ValueCheck(side, key, rule.expected, _fails(values[side][:, rule.columns], rule.least))
+        for side, key, rule in _checks(similarity)
     ]
 
 
-def _checked_values(batch: Batch, similarity: Similarity) -> list[tuple[str, str, ValueRule, Tensor]]:
-    """The side, the key, what is expected, and the values ``(rows, columns)``, in the order of the checks."""
-    detections, targets = batch.detections.view(torch.float64), batch.targets.view(torch.float64)
-    checked = [("preds", "scores", SCORE_RULE, detections[:, SCORE_RULE.columns])]
-    for side, rows in (("preds", detections), ("target", targets)):
-        geometry = rows[:, :AREA]
-        checked += [(side, similarity.key, rule, geometry[:, rule.columns]) for rule in similarity.rules]
-    return [*checked, ("target", "area", AREA_RULE, targets[:, AREA_RULE.columns])]
+def _checks(similarity: Similarity) -> list[tuple[str, str, ValueRule]]:
+    """The side, the key, and what is expected of columns of its rows, in the order of the checks."""
+    in_rows = (rule._replace(columns=slice(*rule.columns.indices(similarity.columns))) for rule in similarity.rules)
+    geometry = tuple(in_rows)
+    return [
+        ("preds", "scores", SCORE_RULE),
+        *((side, similarity.key, rule) for side in ("preds", "target") for rule in geometry),
+        ("target", "area", AREA_RULE),
+    ]
 
 
 def _fails(values: Tensor, least: float) -> Tensor:
@@ -102,12 +105,22 @@ def _fails(values: Tensor, least: float) -> Tensor:
     return ~((values >= max(least, -LARGEST)) & (values <= LARGEST)).all(dim=1)
 
 
-def _all_pass(values: Tensor, least: float) -> bool:
-    """Whether no row fails, in one pass over the values: NaN comes through as the smallest and the largest."""
-    if not values.numel():
-        return True
-    low, high = (extreme.item() for extreme in values.aminmax())
-    return max(least, -LARGEST) <= low and high <= LARGEST
+def _all_pass(batch: Batch, similarity: Similarity) -> bool:
+    """Whether no row fails, in one pass over each side: NaN comes through as the smallest and the largest."""
+    extremes = {"preds": _extremes(batch.detections), "target": _extremes(batch.targets)}
+    return all(
+        max(rule.least, -LARGEST) <= low and high <= LARGEST
+        for side, _, rule in _checks(similarity)
+        for low, high in extremes[side][rule.columns]
+    )
+
+
+def _extremes(rows: Tensor) -> list[tuple[float, float]]:
+    """The smallest and the largest value of each column, read as float64; none if there are no rows."""
+    if not len(rows):
+        return []
+    low, high = rows.view(torch.float64).aminmax(dim=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def check_declared(labels: Tensor, class_names: Mapping[int, str], where: str = "labels") -> None:
@@ -151,16 +164,26 @@ def _image_of_row(batch: Batch, column: int, row: int) -> tuple[int, int]:
 
 def _check_values(batch: Batch, similarity: Similarity, preds: Items, target: Items) -> None:
     """Raise a ``ValueError`` for the first value that fails a check."""
-    if not all(_all_pass(values, rule.least) for _, _, rule, values in _checked_values(batch, similarity)):
+    if not _all_pass(batch, similarity):
         check = next(check for check in find_invalid(batch, similarity) if bool(check.failing.any()))
         items, column = (preds, 1) if check.side == "preds" else (target, 2)
         image, row = _image_of_row(batch, column, int(check.failing.nonzero()[0]))
         got = arguments.plain(items[image][check.key][row])
-        raise ValueError(f"{check.side}[{image}][{check.key!r}]: expected {check.expected}, got {got} in row {row}")
+        where, remedy = f"{check.side}[{image}][{check.key!r}]", _other_format(items[image][check.key], check.expected)
+        raise ValueError(f"{where}: expected {check.expected}, got {got} in row {row}{remedy}")
+    if not any(isinstance(item.get("image_id"), Tensor) for item in target):
+        return  # ids on the host are checked already
     negative = (batch.images[:, 0] < 0) & (batch.images[:, 0] != NO_KEY)
     if bool(negative.any()):
         image = int(negative.nonzero()[0])
         raise arguments.fail(f"target[{image}]['image_id']", "a non-negative int", int(batch.images[image, 0]))
+
+
+def _other_format(values: Any, expected: str) -> str:
+    """What else boxes (n, 4) may be that have a negative size in the format of the metric."""
+    if expected != NOT_NEGATIVE or not bool((values[:, 2:] >= 0).all()):
+        return ""
+    return "; for boxes of [x, y, width, height] make the metric with box_format='xywh'"
 
 
 def _detection_rows(side: Side, shapes: Shapes, has_scores: bool) -> Tensor:
@@ -224,7 +247,7 @@ def _plain_id(where: str, value: Any) -> Any:
     if isinstance(value, Tensor):
         if value.numel() != 1 or value.dtype.is_floating_point or value.dtype == torch.bool:
             got = f"{value.dtype} of shape {tuple(value.shape)}"
-            raise ValueError(f"{where}: expected a one-element integer tensor, got {got}")
+            raise ValueError(f"{where}: expected a one-element integer tensor, got {got}; give one id for each image")
         return value
     if isinstance(value, str):
         number = "number the images, such as ids = {name: i for i, name in enumerate(sorted(names))}"

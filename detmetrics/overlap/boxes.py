@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics.overlap.candidates import PAIR_BUDGET, find_pairs
+from detmetrics.overlap.candidates import find_pairs
 from detmetrics.overlap.sides import join_instances
 from detmetrics.overlap.similarity import Items, Measured, Overlaps, Request, Shapes, ValueRule
 
 BOX_FORMATS = ("xyxy", "xywh", "cxcywh")
+
+NOT_NEGATIVE = "width and height of 0 or more"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class BoxSimilarity:
     waits = True
     rules = (
         ValueRule("finite coordinates", slice(0, 4)),
-        ValueRule("width and height of 0 or more", slice(2, 4), least=0.0),
+        ValueRule(NOT_NEGATIVE, slice(2, 4), least=0.0),
     )
 
     def configuration(self) -> tuple[Any, ...]:
@@ -49,7 +51,7 @@ class BoxSimilarity:
             geometry = _as_xywh(instances.values, formats[0] if formats else self.box_format)
         else:
             geometry = torch.cat([_as_xywh(*own) for own in zip(instances.tensors, formats, strict=True)])
-        return Shapes(geometry, geometry[:, 2:].prod(dim=1), instances.counts)
+        return Shapes(geometry, geometry[:, 2] * geometry[:, 3], instances.counts)
 
     def find(
         self, detections: Tensor, targets: Tensor, iscrowd: Tensor, first: Tensor, count: Tensor, floor: float
@@ -87,9 +89,9 @@ def _as_xywh(boxes: Tensor, box_format: str) -> Tensor:
     xywh = boxes.as_subclass(Tensor).to(torch.float64, copy=True, memory_format=torch.contiguous_format)
     first, second = xywh[..., :2], xywh[..., 2:]
     if box_format == "xyxy":
-        second -= first
+        second.sub_(first)
     elif box_format == "cxcywh":
-        first -= second / 2
+        first.sub_(second / 2)
     return xywh
 
 
@@ -140,7 +142,7 @@ def find_overlaps(
     first: Tensor,
     count: Tensor,
     floor: float,
-    byte_budget: int = PAIR_BUDGET,
+    byte_budget: int | None = None,
 ) -> Overlaps:
     """The overlaps of at least ``floor``, and above 0, between each target and its own range of detections.
 
@@ -151,7 +153,8 @@ def find_overlaps(
         first: ``(M,)`` int64, the first candidate of each target.
         count: ``(M,)`` int64, the number of its candidates.
         floor: The smallest overlap that is kept, in [0, 1].
-        byte_budget: Bytes that temporaries may take; a target with all its candidates is never divided.
+        byte_budget: Bytes that temporaries may take; a target with all its candidates is never divided. None: what
+            suits the device.
 
     Returns:
         The overlaps, ordered by target, then detection.

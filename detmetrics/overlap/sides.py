@@ -59,9 +59,21 @@ def _instances_of(where: str, item: Any, key: str, tail: tuple[int, ...], device
         return torch.empty((0, *tail), device=device)
     if values.ndim != 1 + len(tail) or values.shape[1:] != tail:
         expected = ", ".join(map(str, ("N", *tail)))
-        raise ValueError(f"{where}[{key!r}]: expected shape ({expected}), got {tuple(values.shape)}")
+        got = f"got {tuple(values.shape)}{_reshaped(key, tuple(values.shape), tail)}"
+        raise ValueError(f"{where}[{key!r}]: expected shape ({expected}), {got}")
     check_real(where, key, values, device)
     return values
+
+
+def _reshaped(key: str, shape: tuple[int, ...], tail: tuple[int, ...]) -> str:
+    """What to give instead of instances of a wrong shape, where the shape tells it."""
+    if shape == tail:
+        return f"; give {key}[None] for one instance"
+    if shape[:1] == (1,) and shape[2:] == tail:
+        return f"; give {key}.squeeze(0), the instances of one image"
+    if len(shape) == 2 and len(tail) == 1 and shape[1] > tail[0]:
+        return f"; give {key}[:, :{tail[0]}] if the other columns are no part of them"
+    return ""
 
 
 class Side(NamedTuple):
@@ -106,9 +118,11 @@ class Side(NamedTuple):
             ValueError: if values do not fit.
         """
         given = [item.get(key) for item in self.items]
-        if all(x is None for x in given):
+        missing = sum(x is None for x in given)
+        if missing == len(given):
             return None
-        filled = [own if x is None else x for x, own in zip(given, default.split(self.counts), strict=True)]
+        defaults = default.split(self.counts) if missing else given  # where all are given none is taken
+        filled: list[Any] = [own if x is None else x for x, own in zip(given, defaults, strict=True)]
         column = self._joined(filled)
         if column is None:
             for i in (i for i, x in enumerate(given) if x is not None):
@@ -140,9 +154,13 @@ def check_lists(preds: Any, target: Any) -> None:
     """Raise unless both are lists of the same length."""
     for name, value in (("preds", preds), ("target", target)):
         if not isinstance(value, Sequence) or isinstance(value, str):
-            raise ValueError(f"{name}: expected a list with one dict per image, got {type(value).__name__}")
+            one = f"; give [{name}] for one image" if isinstance(value, Mapping) else ""
+            raise ValueError(f"{name}: expected a list with one dict per image, got {type(value).__name__}{one}")
     if len(preds) != len(target):
-        raise ValueError(f"preds and target: expected lists of the same length, got {len(preds)} and {len(target)}")
+        raise ValueError(
+            f"preds and target: expected lists of the same length, got {len(preds)} and {len(target)}; an image "
+            "without instances has a dict of empty tensors"
+        )
 
 
 def get_tensor(where: str, item: Any, key: str) -> Tensor:
@@ -153,7 +171,8 @@ def get_tensor(where: str, item: Any, key: str) -> Tensor:
         raise ValueError(f"{where}: expected the key {key!r}, got the keys {sorted(map(str, item))}")
     value = item[key]
     if not isinstance(value, Tensor):
-        raise ValueError(f"{where}[{key!r}]: expected a tensor, got {type(value).__name__}")
+        remedy = f"give torch.as_tensor({key})"
+        raise ValueError(f"{where}[{key!r}]: expected a tensor, got {type(value).__name__}; {remedy}")
     return value
 
 
@@ -166,9 +185,10 @@ def get_column(
         return values
     if values.ndim != 1 or len(values) != count:
         expected = f"shape ({count},), one for each of {count} {objects}"
-        raise ValueError(f"{where}[{key!r}]: expected {expected}, got {tuple(values.shape)}")
+        remedy = f"; give {key}.flatten()" if values.ndim != 1 and values.numel() == count else ""
+        raise ValueError(f"{where}[{key!r}]: expected {expected}, got {tuple(values.shape)}{remedy}")
     if integer and not (_is_integral(values) or values.is_complex()):
-        raise ValueError(f"{where}[{key!r}]: expected an integer dtype, got {values.dtype}")
+        raise ValueError(f"{where}[{key!r}]: expected an integer dtype, got {values.dtype}; give {key}.long()")
     check_real(where, key, values, device)
     return values
 

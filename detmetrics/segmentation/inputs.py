@@ -18,11 +18,11 @@ def check_tensors(preds: Any, target: Any, device: torch.device) -> None:
     """Raise unless both are real tensors with a batch dimension on the metric's device."""
     for name, value in (("preds", preds), ("target", target)):
         if not isinstance(value, Tensor):
-            raise ValueError(f"{name}: expected a tensor, got {type(value).__name__}")
+            raise ValueError(f"{name}: expected a tensor, got {type(value).__name__}; give torch.as_tensor({name})")
         if value.dtype.is_complex:
             raise ValueError(f"{name}: expected a real dtype, got {value.dtype}")
         if value.ndim == 0:
-            raise ValueError(f"{name}: expected a tensor with a batch dimension, got a 0-d tensor")
+            raise ValueError(f"{name}: expected a tensor with a batch dimension, got a 0-d tensor; give {name}[None]")
         if value.device.type != device.type:
             raise ValueError(
                 f"{name}: expected a tensor on the metric's device {device}, got one on {value.device}; "
@@ -51,6 +51,8 @@ def _reshaped(preds: tuple[int, ...], target: tuple[int, ...], num_classes: int)
         return "; give preds.movedim(-1, 1)"
     if len(preds) == len(target) + 1 and (*preds[:1], *preds[2:]) == target:
         return f"; scores of {preds[1]} classes need num_classes={preds[1]}"
+    if preds[:-2] in (target[:-2], (*target[:1], num_classes, *target[1:-2])) and len(target) > 2:
+        return f"; resize one of them so that both end in {target[-2:]}"
     return ""
 
 
@@ -63,7 +65,12 @@ def check_masks(preds: Tensor, target: Tensor, num_classes: int | None) -> None:
                 remedy = f"; give {name}.squeeze(1)"
         raise ValueError(f"preds: expected the shape of target {tuple(target.shape)}, got {tuple(preds.shape)}{remedy}")
     if num_classes is not None and (target.ndim < 2 or target.shape[1] != num_classes):
-        raise ValueError(f"target: expected shape (B, {num_classes}, ...), got {tuple(target.shape)}")
+        remedy = ""
+        if target.shape[-1] == num_classes:
+            remedy = "; give target.movedim(-1, 1), and preds so too"
+        elif not target.is_floating_point():
+            remedy = "; for maps of labels use task='multiclass'"
+        raise ValueError(f"target: expected shape (B, {num_classes}, ...), got {tuple(target.shape)}{remedy}")
 
 
 def check_not_one_hot(preds: Tensor, target: Tensor, num_classes: int) -> None:
@@ -133,22 +140,3 @@ def check_scores(scores: Tensor, low: float, high: float) -> None:
 def _first(values: Tensor, invalid: Tensor) -> tuple[int, float]:
     """The image and the value of the first that is invalid, both (B, ...)."""
     return int(invalid.nonzero()[0, 0]), float(values[invalid][0])
-
-
-def check_ids(image_ids: Any, num_images: int, device: torch.device) -> Tensor:
-    """One id per image, (B,) int64 on the device; negative ones are found by :func:`check_id_values`."""
-    expected = f"image_ids: expected {num_images} non-negative ints, one per image"
-    try:
-        ids = image_ids if isinstance(image_ids, Tensor) else torch.tensor(image_ids, device=device)
-    except (TypeError, ValueError, RuntimeError):
-        number = "; number the images, such as ids = {name: i for i, name in enumerate(sorted(names))}"
-        raise ValueError(f"{expected}, got {image_ids!r}{number}") from None
-    if ids.shape != (num_images,) or ids.dtype.is_floating_point or ids.dtype == torch.bool:
-        raise ValueError(f"{expected}, got {ids.dtype} of shape {tuple(ids.shape)}")
-    return ids.to(device, torch.int64)
-
-
-def check_id_values(ids: Tensor) -> None:
-    """Raise if an id of (B,) is negative; reads the device."""
-    if bool((ids < 0).any()):
-        raise ValueError(f"image_ids: expected non-negative ints, got {int(ids.min())}")
