@@ -317,7 +317,13 @@ def _process_group(rank: int, size: int) -> Any:
     """The first two ranks sync with one another, the others with nobody."""
     group = dist.new_group([0, 1][:size])
     metric = fed(rank, [hit(0)], [miss(1)], [miss(2)], process_group=group)
-    return metric.compute()["map"] if rank < 2 else None
+    if rank < 2:
+        return metric.compute()["map"]
+    together = MetricCollection([fed(rank, process_group=group)])
+    toy = Toy()
+    toy.update(numbers(rank))
+    errors = [attempt(call) for call in (metric.compute, together.compute, lambda: toy.sync(process_group=group))]
+    return errors, toy.rows("waiting").flatten().tolist()
 
 
 def collection(**settings: Any) -> MetricCollection:

@@ -23,10 +23,9 @@ class MeanAveragePrecision(DetectionMetric):
     The arguments and result keys are torchmetrics', so that changing the import is all it takes. What is undefined (a
     class without targets, say) is NaN and left out of every mean, where pycocotools and torchmetrics say -1.
 
-    The state holds 24 bytes per detection and per target, 16 per overlap above the floor and 48 per image. After
-    ``compute()`` what was read from it stays beside it, about as large, until the state changes. It answers for any
-    thresholds, area ranges and limits: assign the attributes and call ``compute()`` once more, also on a loaded
-    state. The function is :func:`detmetrics.functional.mean_average_precision`.
+    The state holds 24 bytes per detection and per target, 16 per overlap above the floor, 48 per image, and at most 59
+    MB of boxes that wait for their overlaps. Assign thresholds, area ranges or limits and call ``compute()`` once more:
+    it answers for any, also when loaded. The function is :func:`detmetrics.functional.mean_average_precision`.
 
     Args:
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.

@@ -44,6 +44,11 @@ class Metric(Adapter):
         ValueError: if a keyword argument is unknown.
     """
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Keep TorchScript, which compiles all properties of a module, from those of a metric."""
+        super().__init_subclass__(**kwargs)
+        cls.__jit_unused_properties__ = [name for name in dir(cls) if isinstance(getattr(cls, name, None), property)]
+
     def __init__(self, configuration: Any = None, settings: Settings | None = None, **kwargs: Any) -> None:
         super().__init__(Settings() if settings is None else settings, **kwargs)
         self.configuration = configuration

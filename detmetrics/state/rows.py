@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -83,6 +84,15 @@ class Chunks(list[Tensor]):
             self.compacted = 1
         return self[0]
 
+    def kept(self) -> dict[str, Any]:
+        """What :meth:`restore` takes, by references."""
+        return {**vars(self), "chunks": list(self)}
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Become what this was, with its version and what was read from it."""
+        self[:] = kept.pop("chunks")
+        vars(self).update(kept)
+
     def _changed(self) -> None:
         self.version = next(_versions)
         self.reading = None
@@ -95,6 +105,26 @@ class Chunks(list[Tensor]):
 
     def __reduce__(self) -> Any:
         return Chunks, (list(self), self.num_rows, self.compacted)
+
+
+@contextlib.contextmanager
+def undone_on_error(metric: Any) -> Iterator[None]:
+    """Give a metric the states back that it had if the block raises, whatever was changed until then.
+
+    States are replaced and chunks are added, but no tensor is changed in place: this keeps references alone.
+
+    Args:
+        metric: What has ``row_states``, ``chunks``, ``metric_state`` and ``set_states``.
+    """
+    chunks = [metric.chunks(state) for state in metric.row_states()]
+    before = metric.metric_state, [own.kept() for own in chunks]
+    try:
+        yield
+    except BaseException:  # also when the user interrupts
+        for own, kept in zip(chunks, before[1], strict=True):
+            own.restore(kept)
+        metric.set_states(before[0])
+        raise
 
 
 @dataclass(frozen=True, eq=False)

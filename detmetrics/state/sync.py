@@ -100,11 +100,16 @@ def sync_together(
         metrics: All metrics; each shares its states with one of the leaders.
         dist_sync_fn: Gathers a tensor from all ranks; torchmetrics' by default.
         process_group: The group of ranks; None for that of the first leader.
+
+    Raises:
+        RuntimeError: if this rank is not in the group, or as in :func:`synchronise`.
     """
     first = leaders[0]
-    gather = functools.partial(
-        dist_sync_fn or first.dist_sync_fn or gather_all_tensors, group=process_group or first.process_group
-    )
+    group = process_group or first.process_group
+    function = dist_sync_fn or first.dist_sync_fn or gather_all_tensors
+    if function is gather_all_tensors:
+        _check_member(type(first).__name__, group)
+    gather = functools.partial(function, group=group)
 
     def prepare() -> list[State]:
         for metric in leaders:
@@ -119,6 +124,19 @@ def sync_together(
         leader = by_states[tuple(metric.layouts)]
         metric.local_version = leaders[leader].local_version
         metric.set_states(joined[leader])
+
+
+def _check_member(name: str, group: Any) -> None:
+    """Raise if this rank is not in a group of ``torch.distributed``, where nothing could be gathered from it."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    if group is None or not distributed or torch.distributed.get_rank(group) >= 0:
+        return
+    rank, is_group = torch.distributed.get_rank(), isinstance(group, torch.distributed.ProcessGroup)
+    shown = repr(group) if is_group else "what new_group() returns to ranks outside of a group"
+    raise RuntimeError(
+        f"{name}: process_group: expected a group with rank {rank}, got {shown}; call compute() and sync() "
+        "on the ranks of the group alone, or make the metric with sync_on_compute=False on the others"
+    )
 
 
 def _pack(states: Sequence[State], layouts: Sequence[Layouts], digest: int, device: torch.device) -> Tensor:
