@@ -142,12 +142,27 @@ def measure(
     threads: int,
     rounds: int,
     log: Callable[[str], None],
+    busy: int = 0,
 ) -> list[Row]:
     """Measure contenders beside each other.
 
     The first run of each, on a heap that has not grown yet, gives its memory and warms up the rounds. It is the only
-    round where ``rounds`` is 0 or it took more than ``SLOW_SECONDS``.
+    round where ``rounds`` is 0 or it took more than ``SLOW_SECONDS``. Meanwhile ``busy`` processes spin on the same
+    CPUs, as data loaders do.
     """
+    with _spinning(busy, threads):
+        return _measure(problem, contenders, size, device, threads, rounds, log)
+
+
+def _measure(
+    problem: Problem,
+    contenders: Sequence[Contender],
+    size: Mapping[str, int],
+    device: str,
+    threads: int,
+    rounds: int,
+    log: Callable[[str], None],
+) -> list[Row]:
     os.environ.update(dict.fromkeys(POOL_VARIABLES, str(threads)))  # for libraries that workers load
     rows, workers = [], []
     for contender in contenders:
@@ -169,6 +184,26 @@ def measure(
     for _, worker in workers:
         worker.close()
     return rows
+
+
+@contextlib.contextmanager
+def _spinning(count: int, threads: int) -> Iterator[None]:
+    """Processes that never rest, on the CPUs of the contenders."""
+    spinners = [multiprocessing.get_context("spawn").Process(target=_spin, args=(threads,)) for _ in range(count)]
+    for spinner in spinners:
+        spinner.start()
+    try:
+        yield
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.join()
+
+
+def _spin(threads: int) -> None:
+    _limit_affinity(threads)
+    while True:
+        pass
 
 
 def available_cpus() -> int:
@@ -270,6 +305,10 @@ def _limit_cpus(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    _limit_affinity(threads)
+
+
+def _limit_affinity(threads: int) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 

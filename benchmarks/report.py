@@ -17,13 +17,15 @@ from benchmarks.harness import Problem, Row, available_cpus, differences
 Table = list[list[str]]  # the header first
 
 
-def machine(device: str, threads: int) -> dict[str, str]:
+def machine(device: str, threads: int, busy: int = 0) -> dict[str, str]:
     """What the figures depend on, and nothing that names this very machine."""
     described = {
         "CPU": _cpu_model(),
         "CPU cores": f"{threads} of {available_cpus()} used",
         "system": f"{platform.system()}, Python {platform.python_version()}",
     }
+    if busy:
+        described["beside it"] = f"{busy} processes that spin on the same cores"
     if policy := os.environ.get("OMP_WAIT_POLICY"):
         described["OMP_WAIT_POLICY"] = policy
     if device != "cpu":
@@ -46,16 +48,16 @@ def versions(rows: Iterable[Row]) -> dict[str, str]:
     return ours | {name: importlib.metadata.version(name) for name in names if name != "detmetrics"}
 
 
-def markdown(problem: Problem, rows: list[Row], size: Mapping[str, int], device: str, threads: int) -> str:
+def markdown(problem: Problem, rows: list[Row], size: Mapping[str, int], device: str, threads: int, busy: int) -> str:
     """A table for the results folder and the terminal."""
-    described = [f"- {name}: {value}" for name, value in machine(device, threads).items()]
+    described = [f"- {name}: {value}" for name, value in machine(device, threads, busy).items()]
     packages = ", ".join(f"{name} {version}" for name, version in versions(rows).items())
     sizes = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in size.items())
     parts = [
         f"# {problem.name}, {device}",
         f"{problem.title}. {datetime.date.today()}.",
         "\n".join([f"- size: {sizes}", *described, f"- packages: {packages}"]),
-        _aligned(table(problem, rows, device)),
+        aligned(table(problem, rows, device)),
         _legend(_reference(problem, rows)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -69,14 +71,16 @@ def _legend(reference: Row | None) -> str:
     return f"{text} Largest difference of a statistic: from {_name(reference)}." if reference else text
 
 
-def as_json(problem: Problem, rows: list[Row], size: Mapping[str, int], device: str, threads: int) -> dict[str, Any]:
+def as_json(
+    problem: Problem, rows: list[Row], size: Mapping[str, int], device: str, threads: int, busy: int
+) -> dict[str, Any]:
     """Everything that was measured, run by run."""
     return {
         "problem": problem.name,
         "device": device,
         "date": str(datetime.date.today()),
         "size": dict(size),
-        "machine": machine(device, threads),
+        "machine": machine(device, threads, busy),
         "packages": versions(rows),
         "contenders": [
             {
@@ -164,7 +168,7 @@ def _megabytes(value: int | None) -> str:
     return "unknown" if value is None else f"{value / 1e6:,.0f}"
 
 
-def _aligned(table: Table) -> str:
+def aligned(table: Table) -> str:
     """The table in Markdown, with columns of equal width."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     rows = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in table]

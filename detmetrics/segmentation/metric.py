@@ -12,18 +12,17 @@ from torch import Tensor
 
 from detmetrics.count import repeats
 from detmetrics.count.content_hash import hash_content
+from detmetrics.count.image_ids import check_id_values, check_ids
 from detmetrics.count.repeats import Repeats
 from detmetrics.ragged import run_starts
-from detmetrics.segmentation import inputs
 from detmetrics.segmentation.counting import Counting, ImageCounts
 from detmetrics.segmentation.settings import CountingSettings
-from detmetrics.settings import Fixed, Setting
+from detmetrics.settings import Fixed, Setting, fixed_names
 from detmetrics.state import devices
 from detmetrics.state.metric import Metric
 from detmetrics.state.rows import FIRST_ARRIVAL
 
 KEY, HASH, FIRST_COUNT = range(3)  # columns of a row: the id, the hash of the target, then the counts
-FIXED = ("task", "num_classes", "ignore_index", "duplicates")
 TALLY = ("images without a row", "preds", "target", "image_ids")  # the last three: invalid values that were found late
 
 
@@ -35,6 +34,8 @@ class CountingMetric(Metric):
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
     """
 
+    reads_pixels = True
+
     task = Fixed()
     num_classes = Fixed()
     ignore_index = Fixed()
@@ -45,7 +46,7 @@ class CountingMetric(Metric):
 
     def __init__(self, settings: CountingSettings, **kwargs: Any) -> None:
         super().__init__(settings.counting, settings, **kwargs)
-        self.fixed = {name: getattr(settings, name) for name in FIXED}
+        self.fixed = {name: getattr(settings, name) for name in fixed_names(type(self))}
         self.num_images = self.num_duplicates = 0  # distinct and repeated images, as of the last compute()
         shape = settings.counting.shape
         self.add_totals("totals", shape)
@@ -76,14 +77,14 @@ class CountingMetric(Metric):
         """
         counting: Counting = self.configuration
         preds, target = counting.prepare(preds, target, self.device)
-        ids = None if image_ids is None else inputs.check_ids(image_ids, len(target), self.device)
+        ids = None if image_ids is None else check_ids(image_ids, len(target), self.device)
         has_rows = counting.per_image or ids is not None
         counts, invalid = counting.count(preds, target, per_image=has_rows)
         if not devices.defers_value_checks(self.device):
             if bool(invalid.any()):
                 counting.explain(preds, target)
             if ids is not None:
-                inputs.check_id_values(ids)
+                check_id_values(ids)
         rows = self._rows(ids, target, counts) if has_rows else None
         bad_ids = invalid.new_zeros(1) if ids is None else (ids < 0).sum()[None]
         self.add("tally", torch.cat([invalid.new_full((1,), 0 if has_rows else len(target)), invalid, bad_ids]))
@@ -119,7 +120,7 @@ class CountingMetric(Metric):
         repeats.tell(left_out, self.duplicates, "image_ids")
         by_image = images[:, FIRST_COUNT:].unflatten(1, self.configuration.shape)
         totals = self.totals("totals")
-        total = totals + by_image.sum(dim=0).to(totals.device)
+        total = totals + self.configuration.pooled(by_image).to(totals.device)
         return ImageCounts(total, by_image, without_row + len(images), left_out.total)
 
     def data(self) -> Any:

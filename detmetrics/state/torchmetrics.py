@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -18,8 +18,9 @@ from torchmetrics.utilities.prints import rank_zero_warn
 from detmetrics.settings import Settings
 from detmetrics.state import checkpoint
 from detmetrics.state.devices import map_tensors, no_autocast
-from detmetrics.state.rows import Chunks, Layout
+from detmetrics.state.rows import Chunks, Layout, undone_on_error
 from detmetrics.state.sync import State, sync_together
+from detmetrics.state.threads import one_thread
 
 
 class Adapter(torchmetrics.Metric):
@@ -37,6 +38,7 @@ class Adapter(torchmetrics.Metric):
     higher_is_better: bool | None = True
     plot_lower_bound: float | None = 0.0
     plot_upper_bound: float | None = 1.0
+    reads_pixels = False  # whether an update reads so much that several threads gain more than they wait
 
     def __init__(self, settings: Settings, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -90,7 +92,8 @@ class Adapter(torchmetrics.Metric):
         @functools.wraps(update)
         def wrapped(*args: Any, **kwargs: Any) -> None:
             self.refuse_when_synced("update", self)
-            with self._lock, torch.no_grad(), no_autocast(self.device):
+            threads = nullcontext() if self.reads_pixels else one_thread()
+            with self._lock, torch.no_grad(), no_autocast(self.device), undone_on_error(self), threads:
                 update(*args, **kwargs)
                 self._update_count += 1
                 if self.compute_on_cpu:
@@ -101,7 +104,7 @@ class Adapter(torchmetrics.Metric):
     def _wrap_compute(self, compute: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(compute)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with self._lock:
+            with self._lock, one_thread():
                 if not self.update_called:
                     rank_zero_warn(f"{type(self).__name__}: compute() was called before update()", UserWarning)
                 if not self._has_result():
@@ -122,6 +125,7 @@ class Adapter(torchmetrics.Metric):
         """The version of this rank's state, and what it is asked."""
         return (self.local_version if self._is_synced else self.version()), self._settings
 
+    @torch.jit.unused
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """``update()``, and the value of this batch alone; the cost does not grow with what was accumulated."""
         self.refuse_when_synced("forward", self)
@@ -136,9 +140,8 @@ class Adapter(torchmetrics.Metric):
                 batch = {state: getattr(self, state) for state in self.layouts}
             finally:
                 self._to_sync = self.sync_on_compute
-                self._computed = None
                 self.set_states(history)
-                self._update_count = count
+                self._update_count, self._computed = count, None
             self.add_states(batch)
             self._update_count += 1
             self._forward_cache = value
@@ -159,12 +162,17 @@ class Adapter(torchmetrics.Metric):
             self.chunks(state)  # a plain list would get another version when it is restored
         return self.metric_state  # references: a state tensor is never changed in place
 
+    def _reduce_states(self, incoming_state: dict[str, Any]) -> None:
+        """Add states that a wrapper, such as ``Running``, has kept."""
+        self.add_states(self.checked_states(incoming_state))
+
     # ------------------------------------------------------------------------------------------------------- reading
 
     def read_once(self) -> Any:
         """What was read from this version of the states that the metric has now."""
         raise NotImplementedError
 
+    @one_thread()
     def read(self) -> Any:
         """What :meth:`read_state` makes of the states of all ranks, once for each version of this rank's state.
 
@@ -224,9 +232,7 @@ class Adapter(torchmetrics.Metric):
         finally:
             self.unsync(should_unsync=self._is_synced and should_unsync)
 
-    def _sync_dist(
-        self, dist_sync_fn: Callable[..., list[Tensor]] = gather_all_tensors, process_group: Any = None
-    ) -> None:
+    def _sync_dist(self, dist_sync_fn: Any = gather_all_tensors, process_group: Any = None) -> None:
         """Gather the states of all ranks, and assign them when all have arrived."""
         sync_together([self], [self], dist_sync_fn, process_group)
 
@@ -256,26 +262,22 @@ class Adapter(torchmetrics.Metric):
 
         A checkpoint is written by one rank and read by all. What a rank did not save itself it must not count again.
         """
+        name = type(self).__name__
         incoming, saved_by = checkpoint.taken_from(state_dict, prefix, self.layouts)
         if incoming:
             checked = self.checked_states(incoming)
             self.reset()
-            if checkpoint.is_own(type(self).__name__, saved_by, self._rank()):
+            if checkpoint.is_own(name, saved_by, self._rank()):
                 self.set_states(checked)
-                self._update_count = 1
+                self.count_updates(1)
         if strict and checkpoint.has_other_states(state_dict, prefix, self.base_names):
-            error_msgs.append(
-                f"{type(self).__name__}: expected a state of {self.configuration!r}, got that of another configuration"
-            )
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-        )
+            error_msgs.append(f"{name}: expected a state of {self.configuration!r}, got that of another configuration")
+        others = strict, missing_keys, unexpected_keys, error_msgs
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
 
     def _rank(self) -> int | None:
         """The rank within the group that synchronises; None if there is only this process."""
-        if not self.distributed_available_fn():
-            return None
-        return torch.distributed.get_rank(self.process_group)
+        return torch.distributed.get_rank(self.process_group) if self.distributed_available_fn() else None
 
     def __getstate__(self) -> dict[str, Any]:
         self.settle()
@@ -294,6 +296,5 @@ class Adapter(torchmetrics.Metric):
     ) -> torch.nn.Module:
         self._computed = self._forward_cache = self._gathered = None  # a cast must not round them
         moved = super()._apply(fn, exclude_state)
-        for state in self.row_states():
-            self.chunks(state)
+        self._copy_state_dict()
         return moved
