@@ -76,6 +76,8 @@ def encode_scores(scores: Tensor, dtype: torch.dtype) -> Tensor:
 
 def as_mask(compare: Callable[..., Tensor], values: Tensor, other: float) -> Tensor:
     """``compare(values, other)`` as 0 and 1 in uint8, of the same shape."""
+    if way(values) != "cpu":
+        return compare(values, other).view(torch.uint8)
     result: Tensor = compare(values, other, out=torch.empty_like(values))
     return result.to(torch.bool).view(torch.uint8)
 

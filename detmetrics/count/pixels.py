@@ -200,9 +200,7 @@ def _out_of_bounds(values: Tensor, bounds: tuple[float, float]) -> Tensor:
 
 
 def _sum(mask: Tensor) -> Tensor:
-    """Sums of 0 and 1 over the last dimension, (..., n) uint8 to (...) int64."""
-    if codes.way(mask) != "cpu":
-        return mask.sum(dim=-1)
+    """Sums of 0 and 1 over the last dimension, (..., n) uint8 to (...) int64; few of them widen what they add."""
     even, rest = mask.split_with_sizes([mask.shape[-1] // SUM_ROWS * SUM_ROWS, mask.shape[-1] % SUM_ROWS], dim=-1)
     total: Tensor = even.unflatten(-1, (SUM_ROWS, -1)).sum(dim=-2, dtype=torch.uint8).sum(dim=-1)
     return total + rest.sum(dim=-1) if rest.shape[-1] else total

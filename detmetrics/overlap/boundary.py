@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +11,10 @@ from torch.nn.functional import pad
 
 from detmetrics.overlap.mask_words import LANES, MASK_BUDGET, to_words
 from detmetrics.overlap.masks import mask_iou, measure_masks
-from detmetrics.overlap.rle import Runs, mask_boxes
-from detmetrics.overlap.run_masks import crop, run_iou, to_runs
+from detmetrics.overlap.rle import Runs
+from detmetrics.overlap.run_boundary import DILATION_RATIO, boundary_distance, boundary_runs
+from detmetrics.overlap.run_masks import run_iou
 from detmetrics.overlap.similarity import Items, Measured, Overlaps, Request
-
-DILATION_RATIO = 0.02
 
 
 @dataclass(frozen=True)
@@ -70,33 +68,14 @@ def _boundary_iou(masks: Tensor, target_masks: Tensor, overlaps: Overlaps, iscro
 def _boundary_iou_of_runs(
     detections: Runs, targets: Runs, overlaps: Overlaps, iscrowd: Tensor, byte_budget: int
 ) -> Tensor:
-    """The same for masks that stay encoded, each decoded only within its box."""
+    """The same for masks that stay encoded: their boundaries are found from their runs."""
     (used, detection), (used_targets, target) = (
         i.unique(return_inverse=True) for i in (overlaps.detection, overlaps.target)
     )
-    boundaries, target_boundaries = _boundary_runs(detections, used), _boundary_runs(targets, used_targets)
+    boundaries, target_boundaries = (
+        boundary_runs(runs, some, byte_budget) for runs, some in ((detections, used), (targets, used_targets))
+    )
     return run_iou(boundaries, target_boundaries, (detection, target), iscrowd[used_targets], byte_budget)
-
-
-def _boundary_runs(runs: Runs, used: Tensor) -> Runs:
-    """The boundaries of some masks."""
-    parts = []
-    boxes = mask_boxes(runs)
-    for number, index in enumerate(used.tolist()):
-        left, top, right, bottom = boxes[index].tolist()
-        height, width = runs.size[index].tolist()
-        distance = _distance(height, width, DILATION_RATIO)
-        inside = crop(runs, index, (left, top, right, bottom))[0]
-        boundary = inside & ~_eroded(_eroded(inside, distance, 0), distance, 1)
-        start, end = to_runs(boundary, (left, top), height)
-        parts.append((torch.full_like(start, number), start, end))
-    none = torch.zeros(0, dtype=torch.int64)
-    mask, start, end = (torch.cat(part) for part in zip((none, none, none), *parts, strict=True))
-    return Runs(runs.size[used], mask, start, end)
-
-
-def _distance(height: int, width: int, dilation_ratio: float) -> int:
-    return max(round(dilation_ratio * math.sqrt(height**2 + width**2)), 1)
 
 
 def mask_boundary(masks: Tensor, dilation_ratio: float = DILATION_RATIO) -> Tensor:
@@ -117,20 +96,24 @@ def mask_boundary(masks: Tensor, dilation_ratio: float = DILATION_RATIO) -> Tens
         [[[1, 1, 1, 1, 1], [1, 0, 0, 0, 1], [1, 0, 0, 0, 1], [1, 1, 1, 1, 1]]]
     """
     height, width = masks.shape[1:]
-    distance = _distance(height, width, dilation_ratio)
+    distance = boundary_distance(height, width, dilation_ratio)
+    boxes = to_words(masks).box
+    if boxes is None and masks.numel():
+        return masks & ~_eroded(_eroded(masks, distance, -2), distance, -1)
     boundaries = torch.zeros_like(masks, memory_format=torch.contiguous_format)
-    for mask, boundary, (top, left, bottom, right) in zip(masks, boundaries, to_words(masks).box.tolist(), strict=True):
+    for mask, boundary, box in zip(masks, boundaries, [] if boxes is None else boxes.tolist(), strict=True):
+        top, left, bottom, right = box
         if top < bottom:  # before torch 2.5 a window without pixels could not be padded
             window = slice(top, bottom), slice(left * LANES, right * LANES)  # outside there is nothing to take away
             inside = mask[window]
-            boundary[window] = inside & ~_eroded(_eroded(inside, distance, 0), distance, 1)
+            boundary[window] = inside & ~_eroded(_eroded(inside, distance, -2), distance, -1)
     return boundaries
 
 
 def _eroded(mask: Tensor, distance: int, dim: int) -> Tensor:
-    """Pixels that have no gap within ``distance`` along a dimension."""
+    """Pixels ``(..., H, W)`` that have no gap within ``distance`` along the last dimension, -1, or the other, -2."""
     size = 2 * distance + 1
-    filled = pad(mask, [distance, distance] if dim == 1 else [0, 0, distance, distance])
+    filled = pad(mask, [distance, distance] if dim == -1 else [0, 0, distance, distance])
     length = 1  # of the spans that start at a pixel and are filled
     while length < size:
         step = min(length, size - length)
@@ -138,3 +121,38 @@ def _eroded(mask: Tensor, distance: int, dim: int) -> Tensor:
         filled = filled.narrow(dim, 0, starts) & filled.narrow(dim, step, starts)
         length += step
     return filled
+
+
+def map_boundary(*maps: Tensor, dilation_ratio: float = DILATION_RATIO) -> Tensor:
+    """The pixels of all segments of a map within the distance of :func:`mask_boundary` of their own outline.
+
+    A pixel is none of them if the square around it has one value, which two passes tell: every row of the square is
+    constant, and so is its middle column.
+
+    Args:
+        maps: ``(H, W)`` each: a segment is where all of them are constant.
+        dilation_ratio: As there.
+
+    Returns:
+        ``(H, W)`` bool: :func:`mask_boundary` of each segment, all in one map.
+
+    Example:
+        >>> map_boundary(torch.tensor([[1] * 3 + [2] * 3] * 3)).int().tolist()
+        [[1, 1, 1, 1, 1, 1], [1, 0, 1, 1, 0, 1], [1, 1, 1, 1, 1, 1]]
+    """
+    height, width = maps[0].shape
+    distance = boundary_distance(height, width, dilation_ratio)
+    rows = _eroded(_eroded(_like_both_neighbours(maps, 1), distance - 1, -1), distance, -2)
+    return ~(rows & _eroded(_like_both_neighbours(maps, 0), distance - 1, -2))
+
+
+def _like_both_neighbours(maps: tuple[Tensor, ...], dim: int) -> Tensor:
+    """Whether a pixel is like the one before and the one after it along a dimension; false at the border."""
+    alike = torch.zeros_like(maps[0], dtype=torch.bool)
+    inner = alike.narrow(dim, 1, max(alike.shape[dim] - 2, 0)) if alike.shape[dim] > 2 else alike[:0]
+    inner.fill_(True)
+    for values in maps:
+        if len(inner):
+            same = values.narrow(dim, 1, values.shape[dim] - 1) == values.narrow(dim, 0, values.shape[dim] - 1)
+            inner &= same.narrow(dim, 0, inner.shape[dim]) & same.narrow(dim, 1, inner.shape[dim])
+    return alike

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from detmetrics.overlap.similarity import Overlaps
-from detmetrics.ragged import ranges
+from detmetrics.ragged import cuts, ranges
 
 BYTES_PER_PAIR = 180  # temporaries of box overlaps where every pair overlaps; 24 where none do
-PAIR_BUDGET = 64 << 20  # bytes
+PAIR_BUDGET = {"cpu": 64 << 20, "cuda": 1 << 30}  # bytes
+
+FEW = 16  # chunks that are joined at a time
 
 PairFunction = Callable[[Tensor, Tensor], Tensor]  # from indices of detections and of targets, (P,) each, to (P,)
 
@@ -24,7 +26,7 @@ def find_pairs(
     overlap: PairFunction,
     *,
     may_meet: PairFunction | None = None,
-    byte_budget: int = PAIR_BUDGET,
+    byte_budget: int | None = None,
     bytes_per_pair: int = BYTES_PER_PAIR,
 ) -> Overlaps:
     """The overlaps of at least ``floor``, and above 0, between each target and its own range of detections.
@@ -35,7 +37,8 @@ def find_pairs(
         floor: The smallest overlap that is kept, in [0, 1].
         overlap: Takes int64 indices of P detections and of P targets, and returns their overlaps, ``(P,)`` float64.
         may_meet: Takes such indices in int32 and returns which pairs are worth the look, ``(P,)`` bool. None: all.
-        byte_budget: Bytes that temporaries may take; a target with all its candidates is never divided.
+        byte_budget: Bytes that temporaries may take; a target with all its candidates is never divided. None: what
+            suits the device.
         bytes_per_pair: Bytes that the temporaries of one pair take.
 
     Returns:
@@ -48,12 +51,16 @@ def find_pairs(
         >>> found.detection.tolist(), found.target.tolist(), found.iou.tolist()
         ([0, 2, 1], [0, 0, 1], [0.5, 0.5, 0.5])
     """
-    cuts = _cuts(count, max(byte_budget // bytes_per_pair, 1))
-    found = [
-        _find_in_chunk(first, count, floor, overlap, may_meet, slice(low, high))
-        for low, high in itertools.pairwise(cuts)
-        if low < high
-    ]
+    if byte_budget is None:
+        byte_budget = PAIR_BUDGET.get(first.device.type, PAIR_BUDGET["cpu"])
+    found: list[Overlaps] = []
+    num_joined = 0
+    for low, high in itertools.pairwise(cuts(count, max(byte_budget // bytes_per_pair, 1))):
+        if low < high:
+            found.append(_find_in_chunk(first, count, floor, overlap, may_meet, slice(low, high)))
+        if len(found) - num_joined == FEW:  # large tensors go back to the system when they are freed, small ones do not
+            found[num_joined:] = [joined(found[num_joined:], first.device)]
+            num_joined += 1
     return joined(found, first.device)
 
 
@@ -64,23 +71,14 @@ def above_floor(overlaps: Overlaps, floor: float) -> Overlaps:
 
 
 def joined(found: list[Overlaps], device: torch.device) -> Overlaps:
-    """Overlaps one after the other."""
+    """Overlaps one after the other. The list is emptied, so that no more than one column is there twice."""
     if len(found) == 1:
         return found[0]
     index = torch.empty(0, dtype=torch.int64, device=device)
     none = Overlaps(index, index, torch.empty(0, dtype=torch.float64, device=device))
-    return Overlaps(*map(torch.cat, zip(none, *found, strict=True)))
-
-
-def _cuts(count: Tensor, pairs_per_chunk: int) -> list[int]:
-    """Where to divide the targets so that each part has about so many pairs, from 0 to M."""
-    ends = count.cumsum(0)
-    total = int(ends[-1]) if len(ends) else 0
-    cuts = [0, len(count)]
-    if total > pairs_per_chunk:
-        marks = torch.arange(pairs_per_chunk, total, pairs_per_chunk, device=ends.device)
-        cuts[1:1] = torch.searchsorted(ends, marks, right=True).unique().tolist()
-    return cuts
+    columns = [list(column) for column in zip(none, *found, strict=True)]
+    found.clear()
+    return Overlaps(*(torch.cat(columns.pop(0)) for _ in Overlaps._fields))
 
 
 def _find_in_chunk(

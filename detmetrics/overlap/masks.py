@@ -234,10 +234,12 @@ def _decode(where: str, encoded: Sequence[Mapping[str, Any]], read: Callable[[An
 
 
 def _candidates(detections: MaskWords, targets: MaskWords, labels: Pair | None) -> Pair:
-    """The pairs (detection, target), by target, whose extents meet, and whose labels agree if they are given."""
-    box, target_box = detections.box, targets.box[:, None]  # (N, 4), (M, 1, 4)
-    meet = torch.minimum(box, target_box)[..., 2:] > torch.maximum(box, target_box)[..., :2]  # (M, N, 2)
-    wanted = meet.all(dim=2)
+    """The pairs (detection, target), by target, whose extents can meet, and whose labels agree if they are given."""
+    wanted = torch.ones((len(targets.words), len(detections.words)), dtype=torch.bool, device=targets.words.device)
+    if detections.box is not None and targets.box is not None:
+        box, target_box = detections.box, targets.box[:, None]  # (N, 4), (M, 1, 4)
+        meet = torch.minimum(box, target_box)[..., 2:] > torch.maximum(box, target_box)[..., :2]  # (M, N, 2)
+        wanted = meet.all(dim=2)
     if labels is not None:
         wanted &= labels[0] == labels[1][:, None]
     target, detection = wanted.nonzero().unbind(1)

@@ -61,7 +61,7 @@ def run_intersections(detections: Runs, targets: Runs, pair: Pair, byte_budget: 
     lengths = targets.end - targets.start
     before = exclusive_cumsum(lengths)
     parts = [counts.new_zeros(0)]
-    for some in _in_parts(counts.index_select(0, pair[0]), max(byte_budget // BYTES_PER_RUN, 1)):
+    for some in in_parts(counts.index_select(0, pair[0]), max(byte_budget // BYTES_PER_RUN, 1)):
         detection, target = pair[0][some], pair[1][some]
         own = counts.index_select(0, detection)
         total = int(own.sum())
@@ -81,7 +81,7 @@ def run_intersections(detections: Runs, targets: Runs, pair: Pair, byte_budget: 
     return torch.cat(parts)
 
 
-def _in_parts(costs: Tensor, budget: int) -> Iterator[slice]:
+def in_parts(costs: Tensor, budget: int) -> Iterator[slice]:
     """Neighbours that cost no more than a budget together, or one alone."""
     part = costs.cumsum(0) // budget
     first = 0
@@ -137,12 +137,3 @@ def crop(runs: Runs, index: int, window: tuple[int, int, int, int]) -> Tensor:
     local = [(at // height - left) * (bottom - top) + at % height - top for at in (start, last)]
     size = torch.tensor([[bottom - top, right - left]])
     return paint(Runs(size, torch.zeros_like(start), local[0], local[1] + 1), 1, bottom - top, right - left)
-
-
-def to_runs(mask: Tensor, corner: tuple[int, int], height: int) -> Pair:
-    """The starts and ends of the runs of a mask ``(h, w)`` whose corner is (left, top), in an image of some height."""
-    columns = torch.nn.functional.pad(mask.T.to(torch.int8), (1, 1))  # (w, h + 2)
-    change = columns.diff(dim=1)  # (w, h + 1)
-    left, top = corner
-    start, end = ((change == sign).nonzero() for sign in (1, -1))  # (R, 2) each: column and row, in the same order
-    return tuple((at[:, 0] + left) * height + at[:, 1] + top for at in (start, end))  # type: ignore[return-value]

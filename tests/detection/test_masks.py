@@ -17,6 +17,7 @@ from torchvision import tv_tensors
 
 from detmetrics import DetectionF1Score, DetectionPrecision, DetectionRecall, MeanAveragePrecision
 from detmetrics.functional import mean_average_precision
+from detmetrics.overlap import mask_words
 from detmetrics.overlap import masks as module
 from detmetrics.overlap.similarity import Request, similarity
 from detmetrics.state import devices
@@ -63,6 +64,18 @@ def test_random_problems_agree(iou_type: str) -> None:
             oracle.assert_agrees(result, oracle.evaluate(problem.preds, problem.target, **settings))
         except AssertionError as error:
             raise AssertionError(f"mask_problem({seed}), {settings}: {error}") from None
+
+
+@both
+def test_the_way_of_a_gpu_gives_the_same_bits(iou_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = [mask_problem(seed, image_ids=True) for seed in range(12)]
+    settings = {"iou_type": iou_type, "extended_summary": True}
+    results = []
+    for multiplies in (False, True):
+        monkeypatch.setattr(mask_words, "multiplies", lambda device, answer=multiplies: answer)
+        results.append([mean_average_precision(p.preds, p.target, **p.settings, **settings) for p in problems])
+    for words, products in zip(*results, strict=True):
+        assert all(torch.equal(words[key].nan_to_num(-1), products[key].nan_to_num(-1)) for key in words)
 
 
 def features(problem: Problem) -> set[str]:

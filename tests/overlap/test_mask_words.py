@@ -26,6 +26,13 @@ def encoded(masks: Tensor) -> list[dict[str, object]]:
     return coco_mask.encode(np.asfortranarray(masks.permute(1, 2, 0).numpy().astype(np.uint8)))
 
 
+@pytest.fixture(params=["words", "products"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of intersecting, whatever the device."""
+    monkeypatch.setattr(ops, "multiplies", lambda device: request.param == "products")
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 9), (64, 64), (600, 24), (3, 2100)])
 def test_areas_and_intersections_are_those_of_pycocotools(height: int, width: int) -> None:
     detections, targets = random_masks(12, height, width, 0), random_masks(7, height, width, 1)
@@ -65,12 +72,14 @@ def test_slices_and_strides() -> None:
     assert torch.equal(ops.to_words(buffer).words, ops.to_words(masks).words)
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("shape", [(0, 5, 8), (3, 0, 8), (3, 5, 0)])
 def test_no_rows_columns_or_masks(shape: tuple[int, int, int]) -> None:
     packed = ops.to_words(torch.zeros(shape, dtype=torch.bool))
     assert packed.area.tolist() == [0] * shape[0]
 
 
+@pytest.mark.usefixtures("way")
 def test_a_mask_of_more_pixels_than_small_lanes_can_count() -> None:
     masks = torch.ones(1, 3000, 4000, dtype=torch.bool)
     packed = ops.to_words(masks)
@@ -79,6 +88,7 @@ def test_a_mask_of_more_pixels_than_small_lanes_can_count() -> None:
     assert ops.mask_intersections(packed, packed, zero, zero).item() == 12_000_000
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(("height", "width", "ratio"), [(20, 30, 0.02), (40, 31, 0.06), (9, 9, 0.5), (1, 5, 0.02)])
 def test_boundaries_are_what_erosion_takes_away(height: int, width: int, ratio: float) -> None:
     masks = random_masks(6, height, width, 2)
