@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,9 +11,42 @@ from torch import Tensor
 GOLDEN_RATIO = -0x61C8864680B583EB  # 2**64 divided by it, as int64
 
 
+BLOCK = 1 << 21  # rows that are worked on at a time where there may be many times as many
+
+
 def reads_are_free(device: torch.device) -> bool:
     """Whether reading a number back from the device costs nothing. Elsewhere it waits for all work under way."""
     return device.type == "cpu"
+
+
+def constants(values: Sequence[Any], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """A tensor of numbers that the host knows. They are sent without waiting for the work under way on the device."""
+    return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
+
+
+def tally(index: Tensor, size: int) -> Tensor:
+    """How often each of the numbers from 0 to ``size`` - 1 occurs in ``index``, ``(size,)`` int64.
+
+    Example:
+        >>> tally(torch.tensor([2, 0, 2]), 4).tolist()
+        [1, 0, 2, 0]
+    """
+    if reads_are_free(index.device):
+        return torch.bincount(index, minlength=size)
+    return index.new_zeros(size).index_add_(0, index, torch.ones_like(index))  # bincount reads its extremes
+
+
+def distinct(*parts: Tensor) -> Tensor:
+    """The values that occur in any of the parts, ascending, ``(C,)``; quick where equal values are neighbours.
+
+    Example:
+        >>> distinct(torch.tensor([3, 3, 1]), torch.tensor([1, 2])).tolist()
+        [1, 2, 3]
+    """
+    if reads_are_free(parts[0].device):  # elsewhere a first pass costs more than the sort that it makes smaller
+        parts = tuple(part.unique_consecutive() for part in parts)
+    values: Tensor = torch.cat(parts).unique()
+    return values
 
 
 def descending_key(values: Tensor) -> Tensor:
@@ -115,6 +149,34 @@ def ranges(start: Tensor, counts: Tensor, total: int) -> Tensor:
     return shift + torch.arange(total, dtype=shift.dtype, device=counts.device)
 
 
+def cuts(count: Tensor, most: int) -> list[int]:
+    """Where to divide runs of these lengths so that each part has about ``most`` rows; a run is never divided.
+
+    Args:
+        count: ``(G,)`` int64, not negative.
+        most: Rows of a part.
+
+    Returns:
+        Ascending indices of runs from 0 to G, with the first run of each part and the end.
+
+    Example:
+        >>> cuts(torch.tensor([3, 3, 3, 3, 3]), 6)
+        [0, 2, 4, 5]
+    """
+    ends = count.cumsum(0)
+    total = int(ends[-1]) if len(ends) else 0
+    found = [0, len(count)]
+    if total > most:
+        marks = torch.arange(most, total, most, device=ends.device)
+        found[1:1] = torch.searchsorted(ends, marks, right=True).unique().tolist()
+    return found
+
+
+def blocks(total: int, most: int) -> list[slice]:
+    """Parts of at most ``most`` rows, so that temporaries stay those of a part."""
+    return [slice(start, start + most) for start in range(0, total, most)]
+
+
 def run_starts(*keys: Tensor) -> Tensor:
     """Whether a row differs in any key from the row before it, ``(N,)`` bool; the first row does."""
     starts = torch.zeros_like(keys[0], dtype=torch.bool)
@@ -129,7 +191,11 @@ def rank_in_run(starts: Tensor) -> Tensor:
     if not len(starts):
         return torch.zeros_like(starts, dtype=torch.int64)
     position = torch.arange(len(starts), device=starts.device)
-    return position - torch.where(starts, position, 0).cummax(0).values
+    if reads_are_free(starts.device):
+        return position - torch.where(starts, position, 0).cummax(0).values
+    run = starts.cumsum(0) - 1  # a sum takes all of a GPU, a running maximum of one row a small part
+    first = torch.empty_like(position).scatter_reduce_(0, run, position, "amin", include_self=False)
+    return position - first.index_select(0, run)
 
 
 def mix(values: Tensor) -> Tensor:
@@ -170,3 +236,22 @@ def hash_runs(rows: Tensor, run: Tensor, num_runs: int) -> Tensor:
         ``(G,)`` int64; 0 for a run without rows.
     """
     return torch.zeros(num_runs, dtype=torch.int64, device=rows.device).index_add_(0, run, hash_rows(rows))
+
+
+def group_sums(values: Tensor, group: Tensor, num_groups: int) -> Tensor:
+    """Sums of integers by group; rows of the group -1 are left out.
+
+    Args:
+        values: ``(N, ...)`` int64.
+        group: ``(N,)`` int64 from -1 on.
+        num_groups: G.
+
+    Returns:
+        ``(G, ...)`` int64.
+
+    Example:
+        >>> group_sums(torch.tensor([1, 2, 4]), torch.tensor([1, -1, 1]), 2).tolist()
+        [0, 5]
+    """
+    total = torch.zeros((num_groups + 1, *values.shape[1:]), dtype=torch.int64, device=values.device)
+    return total.index_add_(0, group + 1, values)[1:]  # the group -1 has a place of its own

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from detmetrics.match.coco import AreaRange, Matches, counted_targets, within
 from detmetrics.match.evaluation_data import SCORE_DTYPES, EvaluationData
-from detmetrics.ragged import rank_in_run, run_starts
+from detmetrics.ragged import rank_in_run, run_starts, tally
 
 Counts = tuple[Tensor, Tensor, Tensor]  # tp, fp, fn: int64 of one shape
 Cell = Callable[[Tensor, Tensor], Tensor]  # from images and labels, (n,) each, to the cell that is counted in
@@ -54,8 +54,9 @@ def decide(data: EvaluationData, matches: Matches, kept: Tensor, area_range: Are
         area_range: Unmatched detections outside it are ignored.
     """
     hit = (matches.hits[0] != 0) & kept.index_select(0, matches.detection)
-    detection, target, iou = matches.detection[hit], matches.target[hit], matches.iou[hit]
-    wrong = (kept & within(data.areas, area_range)).index_fill(0, matches.detection, False)
+    hits = hit.nonzero().squeeze(1)
+    detection, target, iou = (column.index_select(0, hits) for column in matches[:3])
+    wrong = (kept & within(data.areas, [area_range])[0]).index_fill(0, matches.detection, False)
     missed = counted_targets(data, [area_range])[0].index_fill(0, target, False)
     return Outcome(detection, target, iou, wrong.nonzero().squeeze(1), missed.nonzero().squeeze(1))
 
@@ -71,5 +72,5 @@ def count(data: EvaluationData, outcome: Outcome, cell: Cell, num_cells: int) ->
     """
     wrong = cell(data.image[outcome.wrong], data.labels[outcome.wrong])
     found, missed = (cell(data.target_image[at], data.target_labels[at]) for at in (outcome.target, outcome.missed))
-    tp, fp, fn = (torch.bincount(cells, minlength=num_cells) for cells in (found, wrong, missed))
+    tp, fp, fn = (tally(cells, num_cells) for cells in (found, wrong, missed))
     return tp, fp, fn

@@ -12,9 +12,13 @@ from detmetrics.detection.classes import by_class, class_labels
 from detmetrics.detection.settings import ALL_AREAS, MeanAveragePrecisionSettings
 from detmetrics.match.coco import count_targets, match_all, within
 from detmetrics.match.evaluation_data import EvaluationData
+from detmetrics.ragged import constants
 from detmetrics.reduce.averages import defined_mean
-from detmetrics.reduce.interpolation import final_recall, interpolate, mean_precision
+from detmetrics.reduce.interpolation import Interpolated, final_recall, interpolate, mean_precision
 from detmetrics.reduce.ranking import Matched, Ranking, rank
+
+AREA_BUDGET = {"cpu": 4 << 20, "cuda": 1 << 30}  # bytes that the matches of some area ranges may take: on a CPU a cache
+BYTES_PER_MATCH = 16  # of a threshold in an area range, with temporaries
 
 
 class Arrays(NamedTuple):
@@ -33,12 +37,12 @@ class Means(NamedTuple):
 
 
 class Accumulated(NamedTuple):
-    """The matches under one limit and in one area range, ready to be accumulated; see ``reduce.interpolation``."""
+    """The matches under one limit in some area ranges, ready to be accumulated; see ``reduce.interpolation``."""
 
     ranking: Ranking
     matched: Matched
-    countable: Tensor  # (N,) bool
-    num_targets: Tensor  # (C,) int64
+    countable: Tensor  # (A, N) bool
+    num_targets: Tensor  # (A, C) int64
 
 
 def average_precision(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> Arrays:
@@ -48,18 +52,19 @@ def average_precision(data: EvaluationData, settings: MeanAveragePrecisionSettin
         data: What was read from a state.
         settings: Thresholds, area ranges, limits, classes.
     """
-    points = _points(data, settings)
-    precision, recall, scores = [], [], []
-    for areas in _by_limit(data, settings):
-        curves = [interpolate(*area, points) for area in areas]
-        precision.append(torch.stack([c.precision for c in curves]))  # (A, T, C, R)
-        scores.append(torch.stack([c.scores for c in curves]))
-        recall.append(torch.stack([final_recall(area.matched, area.num_targets) for area in areas]))  # (A, T, C)
+    points, limits = _points(data, settings), settings.max_detection_thresholds
+    prepared = _Prepared(data, settings)
+    curves = [[interpolate(*part, points) for part in prepared.at(limit)] for limit in limits]
+    precision, scores = (
+        torch.stack([torch.cat([getattr(part, name) for part in parts]) for parts in curves])  # (M, A, T, C, R)
+        for name in Interpolated._fields
+    )
+    recall = torch.cat([final_recall(part.matched, part.num_targets, limits) for part in prepared.at(limits[-1])])
     undefined = settings.zero_division
     return Arrays(
-        torch.stack(precision).permute(2, 4, 3, 1, 0).nan_to_num(undefined),
-        torch.stack(recall).permute(2, 3, 1, 0).nan_to_num(undefined),
-        torch.stack(scores).permute(2, 4, 3, 1, 0).nan_to_num(undefined),
+        precision.permute(2, 4, 3, 1, 0).nan_to_num(undefined),
+        recall.permute(1, 2, 0, 3).nan_to_num(undefined),
+        scores.permute(2, 4, 3, 1, 0).nan_to_num(undefined),
     )
 
 
@@ -70,39 +75,45 @@ def mean_precision_and_recall(data: EvaluationData, settings: MeanAveragePrecisi
         data: What was read from a state.
         settings: Thresholds, area ranges, limits, classes.
     """
-    points = _points(data, settings)
-    recall = []
-    for areas in _by_limit(data, settings):
-        recall.append(torch.stack([final_recall(area.matched, area.num_targets) for area in areas]))  # (A, T, C)
-    precision = torch.stack([mean_precision(*area, points) for area in areas])  # (A, T, C), at the largest limit
+    points, limits = _points(data, settings), settings.max_detection_thresholds
+    precision, recall = [], []
+    for part in _Prepared(data, settings).at(limits[-1]):
+        precision.append(mean_precision(*part, points))  # (A, T, C)
+        recall.append(final_recall(part.matched, part.num_targets, limits))  # (A, T, C, M)
     undefined = settings.zero_division
     return Means(
-        precision.permute(1, 2, 0).nan_to_num(undefined), torch.stack(recall).permute(2, 3, 1, 0).nan_to_num(undefined)
+        torch.cat(precision).permute(1, 2, 0).nan_to_num(undefined),
+        torch.cat(recall).permute(1, 2, 0, 3).nan_to_num(undefined),
     )
 
 
 def _points(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> Tensor:
-    return torch.tensor(settings.rec_thresholds, dtype=torch.float64, device=data.scores.device)
+    return constants(settings.rec_thresholds, data.scores.device, torch.float64)
 
 
-def _by_limit(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> Iterator[list[Accumulated]]:
-    """For each limit, ascending, the matches in each area range, all areas first."""
-    labels = class_labels(data, settings)
-    data = by_class(data, settings)
-    areas = (ALL_AREAS, *settings.area_ranges.values())
-    matches = match_all(data, settings.iou_thresholds, areas, settings.max_detection_thresholds[-1])
-    ranked = rank(data, labels, matches)
-    num_targets = count_targets(data, labels, areas)  # (A, C)
-    in_area = [within(data.areas, area_range).index_select(0, ranked.order) for area_range in areas]  # (N,) each
-    num_thresholds = len(settings.iou_thresholds)
-    bits = [range(a * num_thresholds, (a + 1) * num_thresholds) for a in range(len(areas))]
-    for limit in settings.max_detection_thresholds:
-        limited = ranked.limited(limit)
-        countable = [inside & (ranked.rank < limit) for inside in in_area]
-        yield [
-            Accumulated(ranked.ranking, limited.matched(own, counts), counts, targets)
-            for own, counts, targets in zip(bits, countable, num_targets, strict=True)
-        ]
+class _Prepared:
+    """Everything about all detections and targets that does not depend on the limit."""
+
+    def __init__(self, data: EvaluationData, settings: MeanAveragePrecisionSettings) -> None:
+        labels = class_labels(data, settings)
+        data = by_class(data, settings)
+        areas = (ALL_AREAS, *settings.area_ranges.values())
+        matches = match_all(data, settings.iou_thresholds, areas, settings.max_detection_thresholds[-1])
+        self._ranked = rank(data, labels, matches)
+        self._num_targets = count_targets(data, labels, areas)  # (A, C)
+        self._in_area = within(data.areas.index_select(0, self._ranked.order), areas)  # (A, N)
+        self._num_thresholds = len(settings.iou_thresholds)
+
+    def at(self, limit: int) -> Iterator[Accumulated]:
+        """The matches under a limit, so many area ranges at a time that the work on them stays within a budget."""
+        limited, countable = self._ranked.limited(limit), self._in_area & (self._ranked.rank < limit)
+        per_area = BYTES_PER_MATCH * self._num_thresholds * len(limited.position) + 8 * countable.shape[1]
+        at_once = max(AREA_BUDGET[countable.device.type] // max(per_area, 1), 1)
+        for first in range(0, len(countable), at_once):
+            own = slice(first, first + at_once)
+            settings = range(first * self._num_thresholds, (first + len(countable[own])) * self._num_thresholds)
+            matched = limited.matched(settings, countable[own])
+            yield Accumulated(self._ranked.ranking, matched, countable[own], self._num_targets[own])
 
 
 def summarize(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> dict[str, Tensor]:
@@ -113,28 +124,34 @@ def summarize(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> d
         settings: Thresholds, area ranges, limits, classes, and what to add.
     """
     means = mean_precision_and_recall(data, settings)
+    device = means.precision.device
+    means = Means(*(values.cpu() for values in means))  # small from here on: a GPU would be waited for
     results = _headlines(means, settings)
     if settings.class_metrics:
         results |= _per_class(means, class_labels(data, settings), settings)
+    results = {key: value.to(device, non_blocking=True) for key, value in results.items()}
     if settings.extended_summary:
         results |= average_precision(data, settings)._asdict()
     return results
 
 
 def _headlines(means: Means, settings: MeanAveragePrecisionSettings) -> dict[str, Tensor]:
-    def mean(values: Tensor) -> Tensor:
-        return defined_mean(values.flatten(), zero_division=settings.zero_division)
-
     precision, recall = means  # (T, C, A), (T, C, A, M)
     areas = list(enumerate(settings.area_ranges, start=1))
-    results = {"map": mean(precision[..., 0])}
+    tables = {"map": precision[..., 0]}
     for percent in (50, 75):
         if percent / 100 in settings.iou_thresholds:
-            results[f"map_{percent}"] = mean(precision[settings.iou_thresholds.index(percent / 100), :, 0])
-    results |= {f"map_{name}": mean(precision[..., a]) for a, name in areas}
+            tables[f"map_{percent}"] = precision[settings.iou_thresholds.index(percent / 100), :, 0]
+    tables |= {f"map_{name}": precision[..., a] for a, name in areas}
     limits = enumerate(settings.max_detection_thresholds)
-    results |= {f"mar_{limit}": mean(recall[..., 0, m]) for m, limit in limits}
-    return results | {f"mar_{name}": mean(recall[..., a, -1]) for a, name in areas}
+    tables |= {f"mar_{limit}": recall[..., 0, m] for m, limit in limits}
+    tables |= {f"mar_{name}": recall[..., a, -1] for a, name in areas}
+    means_of: dict[str, Tensor] = {}
+    for size in {table.numel() for table in tables.values()}:  # all tables of one size together
+        own = {name: table.flatten() for name, table in tables.items() if table.numel() == size}
+        mean = defined_mean(torch.stack(list(own.values())), zero_division=settings.zero_division)
+        means_of |= dict(zip(own, mean.unbind(), strict=True))
+    return {name: means_of[name] for name in tables}
 
 
 def _per_class(means: Means, labels: Tensor, settings: MeanAveragePrecisionSettings) -> dict[str, Tensor]:

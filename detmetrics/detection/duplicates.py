@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from detmetrics.count import repeats
-from detmetrics.count.repeats import Repeats
+from detmetrics.count.repeats import Ids, Repeats
 from detmetrics.ragged import descending_key, exclusive_cumsum, hash_runs, lexsort, owners, ranges, run_starts
 
 KEY, NUM_DETECTIONS, NUM_TARGETS, NUM_OVERLAPS, TARGET_HASH, NOTES = range(6)  # columns of the rows of images
@@ -18,7 +18,7 @@ RELATIVE, ABSOLUTE = 1e-2, 1e-3
 
 
 def distinct_images(
-    images: Tensor, detections: Tensor, overlaps: Tensor, duplicates: str
+    images: Tensor, detections: Tensor, overlaps: Tensor, duplicates: str, ids: Ids | None = None
 ) -> tuple[Tensor | None, Repeats]:
     """Each image once, in ascending order of keys.
 
@@ -30,6 +30,7 @@ def distinct_images(
         detections: ``(N, 3)`` int64 rows, image after image.
         overlaps: ``(E, L)`` int64 rows, image after image.
         duplicates: ``"keep"`` to leave none out.
+        ids: What messages call the images, where it is not the keys.
 
     Returns:
         The indices of the images that stay, in order, or None if all stay as they are; and the images left out.
@@ -48,19 +49,19 @@ def distinct_images(
     if duplicates == "keep":
         return lexsort(keys, images[:, TARGET_HASH], hashes), repeats.NONE
     order = lexsort(keys, hashes)
-    _check_same_targets(images.index_select(0, order), repeated)
+    _check_same_targets(images.index_select(0, order), repeated, ids)
     same = _like_the_first(images, detections, order, repeated)
     return order[~repeated], repeats.repeats_of(keys.index_select(0, order), repeated, same)
 
 
-def _check_same_targets(images: Tensor, repeated: Tensor) -> None:
+def _check_same_targets(images: Tensor, repeated: Tensor, ids: Ids | None) -> None:
     """Raise unless every image that repeats the one before has the same targets."""
     hashes = images[:, TARGET_HASH]
     other = repeated & (hashes != hashes.roll(1))
     if bool(other.any()):
-        key = int(images[other, KEY][0])
+        name = repeats.id_of(int(images[other, KEY][0]), ids)
         raise ValueError(
-            f"target['image_id']: expected one set of targets for an id, got two images with id {key} and other "
+            f"target['image_id']: expected one set of targets for an id, got two images with id {name} and other "
             f"targets; {repeats.REMEDY}"
         )
 

@@ -97,6 +97,7 @@ class DetectionMetric(Metric):
         own = tuple((name, *kind.configuration()) for name, kind in similarities.items())
         super().__init__(StateConfiguration(floor, pairs, own, duplicates), settings, **kwargs)
         self._similarities = similarities
+        self.reads_pixels = not all(kind.waits for kind in similarities.values())
         self.fixed = {
             "iou_types": names,
             "pairs": pairs,
@@ -107,6 +108,7 @@ class DetectionMetric(Metric):
         }
         self.check_settings(settings)
         self.num_images = self.num_duplicates = 0  # as of the last compute()
+        self.image_ids: repeats.Ids = {}  # what messages call images, where it is not the image_id of update()
         self.classes = torch.empty(0, dtype=torch.int64)  # as of the last compute()
         for name, kind in similarities.items():
             for part, width in rows.WIDTHS.items():
@@ -227,10 +229,10 @@ class DetectionMetric(Metric):
         found, left_out = {}, []
         for name, kind in self._similarities.items():
             state = Rows(*(self.rows(f"{name}_{part}") for part in Rows._fields))
-            data, repeated = rows.read(state, kind, self.duplicates)
+            data, repeated = rows.read(state, kind, self.duplicates, self.image_ids)
             found[name] = dataclasses.replace(data, across_classes=across)
             left_out.append(repeated)
-        repeats.tell(repeats.joined(*left_out), self.duplicates, "target['image_id']")
+        repeats.tell(repeats.joined(*left_out), self.duplicates, "target['image_id']", self.image_ids)
         return found
 
     def data(self, iou_type: str | None = None) -> EvaluationData:
@@ -265,8 +267,9 @@ class DetectionMetric(Metric):
 
 def evaluated(metric: DetectionMetric, preds: Items, target: Items) -> Any:
     """The result of a new metric for all images, on the device of the predictions, without waiting for other ranks."""
-    if preds and isinstance(preds[0], Mapping) and isinstance(preds[0].get("boxes"), Tensor):
-        metric = metric.to(preds[0]["boxes"].device)
+    first = preds[0] if isinstance(preds, Sequence) and preds else None
+    if isinstance(first, Mapping) and isinstance(first.get("boxes"), Tensor):
+        metric = metric.to(first["boxes"].device)
     metric.update(preds, target)
     return metric.compute()
 

@@ -41,8 +41,7 @@ def outcomes_from(data: EvaluationData, settings: OneThresholdSettings, score_th
         kept = kept_detections(data, score_threshold, settings.max_detections)
         matches = known_matches(data, iou_threshold, bounds, settings.max_detections)
         if matches is None:
-            chosen = data.with_overlaps(kept.index_select(0, data.overlap_detection))
-            matches = match(chosen, [iou_threshold], [bounds])
+            matches = match(data, [iou_threshold], [bounds], kept)
         return decide(data, matches, kept, bounds)
 
     question = ("outcome", score_threshold, settings.max_detections, iou_threshold, bounds)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics.count.repeats import Repeats
+from detmetrics.count.repeats import Ids, Repeats, id_of
 from detmetrics.detection.duplicates import KEY, NOTES, NUM_DETECTIONS, NUM_OVERLAPS, distinct_images
 from detmetrics.detection.inputs import OTHER_COLUMNS, Batch, find_invalid
 from detmetrics.match.evaluation_data import EvaluationData
@@ -30,13 +30,14 @@ class Rows(NamedTuple):
     overlaps: Tensor  # (E, 2): detection << 32 | target (indices within the image), IoU as float64 bits
 
 
-def read(rows: Rows, similarity: Similarity, duplicates: str) -> tuple[EvaluationData, Repeats]:
+def read(rows: Rows, similarity: Similarity, duplicates: str, ids: Ids | None = None) -> tuple[EvaluationData, Repeats]:
     """Leave out repeated images, put the rest in canonical order, and unpack the columns.
 
     Args:
         rows: The state.
         similarity: What found the overlaps: it says what is wrong with values.
         duplicates: ``"keep"`` to leave no image out.
+        ids: What messages call the images, where it is not the keys.
 
     Returns:
         What readers read, and the images that were left out.
@@ -44,14 +45,14 @@ def read(rows: Rows, similarity: Similarity, duplicates: str) -> tuple[Evaluatio
     Raises:
         ValueError: if an image holds invalid values, or one key stands for two images with other targets.
     """
-    _raise_notes(rows.images, similarity)
-    order, repeats = distinct_images(rows.images, rows.detections, rows.overlaps, duplicates)
+    _raise_notes(rows.images, similarity, ids)
+    order, repeats = distinct_images(rows.images, rows.detections, rows.overlaps, duplicates, ids)
     if order is not None:
         rows = _in_order(rows, order)
     keys, num_detections, num_targets, num_overlaps, _, notes = rows.images.unbind(1)
     detections, targets = rows.detections.view(torch.float64), rows.targets.view(torch.float64)
-    overlap_image = owners(num_overlaps, len(rows.overlaps))
-    pair = rows.overlaps[:, 0]
+    iou = rows.overlaps.view(torch.float64)[:, 1]
+    overlap_detection, overlap_target = _pairs(rows.overlaps[:, 0], num_detections, num_targets, num_overlaps)
     data = EvaluationData(
         keys=keys.clone(),  # a view would keep the rows alive
         score_dtype=notes & NOTE_DTYPE,
@@ -63,12 +64,22 @@ def read(rows: Rows, similarity: Similarity, duplicates: str) -> tuple[Evaluatio
         target_labels=rows.targets[:, 1].contiguous(),
         target_flags=rows.targets[:, 2].contiguous(),
         target_image=owners(num_targets, len(rows.targets)),
-        overlap_detection=(pair >> 32) + exclusive_cumsum(num_detections).index_select(0, overlap_image),
-        overlap_target=(pair & 0xFFFFFFFF) + exclusive_cumsum(num_targets).index_select(0, overlap_image),
-        iou=rows.overlaps.view(torch.float64)[:, 1].contiguous(),
+        overlap_detection=overlap_detection,
+        overlap_target=overlap_target,
+        iou=iou if order is None else iou.contiguous(),  # the state is there anyway, a copy in order need not be
         num_duplicates=repeats.total,
     )
     return data, repeats
+
+
+def _pairs(pair: Tensor, num_detections: Tensor, num_targets: Tensor, num_overlaps: Tensor) -> tuple[Tensor, Tensor]:
+    """The detection and the target of each overlap among all of them, ``(E,)`` int64 each, from those in the image."""
+    starts = exclusive_cumsum(num_detections) << 32 | exclusive_cumsum(num_targets)
+    both = torch.repeat_interleave(starts, num_overlaps, output_size=len(pair))
+    both += pair  # both halves at once: indices are far below 2**31
+    target = both & 0xFFFFFFFF
+    both >>= 32
+    return both, target
 
 
 def _in_order(rows: Rows, order: Tensor) -> Rows:
@@ -83,7 +94,7 @@ def _in_order(rows: Rows, order: Tensor) -> Rows:
     return Rows(images, *ragged)
 
 
-def _raise_notes(images: Tensor, similarity: Similarity) -> None:
+def _raise_notes(images: Tensor, similarity: Similarity, ids: Ids | None) -> None:
     """Raise for the first image, by key, that a deferred check of values has failed."""
     failed = images[:, NOTES] >> NOTE_INVALID
     if not bool(failed.any()):
@@ -91,7 +102,7 @@ def _raise_notes(images: Tensor, similarity: Similarity) -> None:
     key, number = min(zip(images[failed != 0, KEY].tolist(), failed[failed != 0].tolist(), strict=True))
     empty = images.new_empty((0, similarity.columns + OTHER_COLUMNS))
     known = find_invalid(Batch(images, empty, empty), similarity)
-    name = f"image_id {key}" if key >= 0 else f"image {key - FIRST_ARRIVAL} in order of arrival"
+    name = f"image_id {id_of(key, ids)}" if key >= 0 else f"image {key - FIRST_ARRIVAL} in order of arrival"
     if number > len(known):
         raise ValueError(f"target['image_id'] of {name}: expected a non-negative int")
     check = known[number - 1]

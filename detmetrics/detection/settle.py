@@ -12,6 +12,8 @@ from detmetrics.detection.rows import NOTE_INVALID, Rows
 from detmetrics.match.evaluation_data import CROWD
 from detmetrics.overlap.similarity import Overlaps, Request, Similarity
 from detmetrics.ragged import (
+    BLOCK,
+    blocks,
     descending_key,
     exclusive_cumsum,
     hash_runs,
@@ -19,6 +21,7 @@ from detmetrics.ragged import (
     lexsort,
     owners,
     run_starts,
+    tally,
 )
 from detmetrics.state.rows import FIRST_ARRIVAL
 
@@ -51,32 +54,38 @@ def settle(
     sides = _sort(batch, request.pairs)
     overlaps = _find(sides, similarity, request.floor) if overlaps is None else _follow(overlaps, sides)
     detections, targets = sides.detections, sides.targets
-    pairs, overlap_image = _pairs_in_images(batch, overlaps)
+    num_overlaps = tally(overlaps.target, len(targets))  # (M,)
     return Rows(
-        _image_rows(batch.images, targets, overlap_image, num_before, notes),
+        _image_rows(batch.images, targets, num_overlaps, num_before, notes),
         torch.stack([detections[:, SCORE], detections[:, AREA], detections[:, LABEL]], dim=1),
         targets[:, AREA:].contiguous(),
-        torch.stack([pairs, overlaps.iou.view(torch.int64)], dim=1),
+        _overlap_rows(batch, overlaps),
     )
 
 
-def _pairs_in_images(batch: Batch, overlaps: Overlaps) -> tuple[Tensor, Tensor]:
-    """Each overlap as detection << 32 | target, both counted within the image, and the image. ``(E,)`` int64 each."""
+def _overlap_rows(batch: Batch, overlaps: Overlaps) -> Tensor:
+    """Detection << 32 | target, both counted within the image, and IoU, ``(E, 2)`` int64."""
     _, num_detections, num_targets, _ = batch.images.unbind(1)
-    image = owners(num_targets, len(batch.targets)).index_select(0, overlaps.target)
-    detection = overlaps.detection - exclusive_cumsum(num_detections).index_select(0, image)
-    target = overlaps.target - exclusive_cumsum(num_targets).index_select(0, image)
-    return detection << 32 | target, image
+    starts = exclusive_cumsum(num_detections) << 32 | exclusive_cumsum(num_targets)
+    start = torch.repeat_interleave(starts, num_targets, output_size=len(batch.targets))  # (M,), of a target's image
+    rows = batch.images.new_empty((len(overlaps.iou), 2))
+    for block in blocks(len(rows), BLOCK):
+        target = overlaps.target[block]
+        # No borrow: both halves are at least those of their start.
+        rows[block, 0] = (overlaps.detection[block] << 32 | target) - start.index_select(0, target)
+        rows[block, 1] = overlaps.iou[block].view(torch.int64)
+    return rows
 
 
-def _image_rows(images: Tensor, targets: Tensor, overlap_image: Tensor, num_before: int, notes: Tensor) -> Tensor:
-    """The rows of images ``(B, 6)``; those without an id get the keys of their arrival."""
+def _image_rows(images: Tensor, targets: Tensor, num_overlaps: Tensor, num_before: int, notes: Tensor) -> Tensor:
+    """The rows of images ``(B, 6)``, from overlaps per target; those without an id get the keys of their arrival."""
     keys, num_detections, num_targets, _ = images.unbind(1)
     arrival = FIRST_ARRIVAL + num_before + torch.arange(len(keys), device=keys.device)
     keys = torch.where(keys == NO_KEY, arrival, keys)
-    num_overlaps = torch.bincount(overlap_image, minlength=len(keys))
-    hashes = hash_runs(targets, owners(num_targets, len(targets)), len(keys))
-    return torch.stack([keys, num_detections, num_targets, num_overlaps, hashes, notes], dim=1)
+    image = owners(num_targets, len(targets))
+    overlaps_in_image = torch.zeros_like(keys).index_add_(0, image, num_overlaps)
+    hashes = hash_runs(targets, image, len(keys))
+    return torch.stack([keys, num_detections, num_targets, overlaps_in_image, hashes, notes], dim=1)
 
 
 class _Sides(NamedTuple):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from detmetrics.match.evaluation_data import CROWD, EvaluationData
 from detmetrics.match.greedy import BITS as BITS
 from detmetrics.match.greedy import greedy_match
-from detmetrics.ragged import rank_in_run, run_starts
+from detmetrics.ragged import BLOCK, constants, cuts, rank_in_run, run_starts, tally
 
 AreaRange = tuple[float, float]
 SUFFICIENT = 1 - 1e-10  # an overlap that reaches any threshold, as in COCO
@@ -32,74 +33,146 @@ class Matches(NamedTuple):
 
     def at(self, setting: int) -> Matches:
         """The matches under one setting, which becomes setting 0."""
-        hits, ignored = (select_bits(words, [setting]) for words in (self.hits, self.ignored))
+        hits, ignored = (select_bits(words, range(setting, setting + 1)) for words in (self.hits, self.ignored))
         at = (hits | ignored)[0].nonzero().squeeze(1)
         own = self.detection[at], self.target[at], self.iou[at]
         return Matches(*own, hits[:, at].long(), ignored[:, at].long())
 
 
-def select_bits(words: Tensor, settings: Iterable[int]) -> Tensor:
+def select_bits(words: Tensor, settings: range) -> Tensor:
     """The bits of some settings, ``(settings, n)`` bool, from words ``(W, n)``."""
-    return torch.stack([words[s // BITS] & (1 << s % BITS) != 0 for s in settings])
+    setting = torch.arange(settings.start, settings.stop, device=words.device)
+    bits = words.index_select(0, setting // BITS)
+    bits >>= (setting % BITS)[:, None]
+    bits &= 1
+    return bits.bool()
 
 
-def within(areas: Tensor, area_range: AreaRange) -> Tensor:
-    """Whether an area lies in a range, bounds included."""
-    low, high = area_range
-    return (areas >= low) & (areas <= high)
+def within(areas: Tensor, area_ranges: Sequence[AreaRange]) -> Tensor:
+    """Whether areas ``(n,)`` lie in ranges, bounds included, ``(A, n)`` bool."""
+    bounds = constants(area_ranges, areas.device, torch.float64)  # (A, 2)
+    return (areas >= bounds[:, :1]) & (areas <= bounds[:, 1:])
 
 
 def counted_targets(data: EvaluationData, area_ranges: Sequence[AreaRange]) -> Tensor:
     """The targets that a detector should find, ``(A, M)`` bool."""
-    wanted = data.target_flags == 0
-    return torch.stack([wanted & within(data.target_areas, area_range) for area_range in area_ranges])
+    return within(data.target_areas, area_ranges) & (data.target_flags == 0)
 
 
 def count_targets(data: EvaluationData, classes: Tensor, area_ranges: Sequence[AreaRange]) -> Tensor:
     """The number of counted targets of each class, ``(A, C)`` int64."""
-    label = torch.searchsorted(classes, data.target_labels)
-    counted = counted_targets(data, area_ranges)
-    return torch.stack([torch.bincount(label[part], minlength=len(classes)) for part in counted])
+    counted, num_classes = counted_targets(data, area_ranges), len(classes)
+    cell = torch.arange(len(area_ranges), device=classes.device)[:, None] * num_classes
+    cell = cell + torch.searchsorted(classes, data.target_labels)  # (A, M)
+    num_cells = len(area_ranges) * num_classes
+    others = cell.masked_fill_(~counted, num_cells)  # have a place of their own
+    return tally(others.flatten(), num_cells + 1)[:-1].view(len(area_ranges), num_classes)
 
 
-def match(data: EvaluationData, iou_thresholds: Sequence[float], area_ranges: Sequence[AreaRange]) -> Matches:
+def match(
+    data: EvaluationData,
+    iou_thresholds: Sequence[float],
+    area_ranges: Sequence[AreaRange],
+    among: Tensor | None = None,
+) -> Matches:
     """Match detections to targets for every area range and threshold at once.
 
     Args:
         data: The overlaps among others, down to the smallest threshold.
         iou_thresholds: T numbers in [0, 1]; as in COCO an overlap of 1 - 1e-10 reaches any.
         area_ranges: A pairs of inclusive bounds, in square pixels.
+        among: ``(N,)`` bool, the detections that take part; None for all.
 
     Returns:
         The matches of all A * T settings.
 
     Source: pycocotools ``COCOeval.evaluateImg``.
     """
-    chosen = data.with_overlaps(data.iou >= min(*iou_thresholds, SUFFICIENT))  # none of the others is ever a match
+    suffices = data.iou >= min(*iou_thresholds, SUFFICIENT)  # none of the others is ever a match
+    if among is not None:
+        suffices &= among.index_select(0, data.overlap_detection)
+    if len(suffices) <= BLOCK or int(suffices.sum()) <= BLOCK:
+        at = suffices.nonzero().squeeze(1)
+        return _match_some(data, at, iou_thresholds, area_ranges, None)[0]
+    # A detection takes what those before it have left: only the targets that are taken go from one part to the next.
+    used = data.overlap_target.new_zeros((-(-len(iou_thresholds) * len(area_ranges) // BITS), len(data.target_labels)))
+    found = []
+    counts = tally(data.overlap_detection, len(data.labels))
+    for low, high in itertools.pairwise(cuts(counts, BLOCK)):
+        own = suffices & (data.overlap_detection >= low) & (data.overlap_detection < high)
+        at = own.nonzero().squeeze(1)
+        found.append(_match_some(data, at, iou_thresholds, area_ranges, used))
+    order = torch.cat([at for _, at in found]).argsort()
+    parts = zip(*(matches for matches, _ in found), strict=True)
+    return Matches(*(torch.cat(part, dim=-1).index_select(-1, order) for part in parts))
+
+
+def _match_some(
+    data: EvaluationData,
+    at: Tensor,
+    iou_thresholds: Sequence[float],
+    area_ranges: Sequence[AreaRange],
+    used: Tensor | None,
+) -> tuple[Matches, Tensor]:
+    """The matches among the overlaps ``at`` (E,), and which of all overlaps they are.
+
+    ``used`` holds the words (W, M) under which targets are taken already, and is brought up to date; None for none.
+    """
+    chosen = data.at_overlaps(at)
     detection, target = chosen.overlap_detection, chosen.overlap_target
     crowd = (data.target_flags & CROWD != 0).index_select(0, target)
     passes = [chosen.iou >= min(threshold, SUFFICIENT) for threshold in iou_thresholds]  # T of (E,)
-    counts = [counted.index_select(0, target) for counted in counted_targets(data, area_ranges)]  # A of (E,)
-    settings = list(itertools.product(counts, passes))
+    counts = list(counted_targets(data, area_ranges).index_select(1, target))  # A of (E,)
+    settings = list(itertools.product(range(len(counts)), range(len(passes))))
     hits, ignored = [], []
     for start in range(0, len(settings), BITS):
-        counted, ignorable = _words(settings[start : start + BITS], detection)
+        counted, ignorable = _words(settings[start : start + BITS], counts, passes)
+        if used is not None:
+            free = ~used[start // BITS].index_select(0, target)
+            counted, ignorable = counted & free, ignorable & free
         taken = greedy_match(detection, target, chosen.iou, counted, ignorable, crowd)
+        if used is not None:  # each bit is new, and a crowd is never used up
+            used[start // BITS].index_add_(0, target, taken.masked_fill(crowd, 0))
         hits.append(taken & counted)
         ignored.append(taken & ~counted)
     words = torch.stack([*hits, *ignored])  # (2 W, E)
     kept = (words != 0).any(0).nonzero().squeeze(1)
     words = words.index_select(1, kept).view(2, len(hits), -1)
-    return Matches(*(column.index_select(0, kept) for column in (detection, target, chosen.iou)), *words)
+    matches = Matches(*(column.index_select(0, kept) for column in (detection, target, chosen.iou)), *words)
+    return matches, at.index_select(0, kept)
 
 
-def _words(settings: Sequence[tuple[Tensor, Tensor]], like: Tensor) -> tuple[Tensor, Tensor]:
-    """The bits under which an overlap suffices and its target counts, and those under which the target is ignored."""
-    counted, suffices = torch.zeros((2, len(like)), dtype=torch.int64, device=like.device)
-    for bit, (counts, passes) in enumerate(settings):
-        suffices |= passes.long() << bit
-        counted |= (passes & counts).long() << bit
+def _words(
+    settings: Sequence[tuple[int, int]], counts: Sequence[Tensor], passes: Sequence[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The bits under which an overlap suffices and its target counts, and those under which the target is ignored.
+
+    Args:
+        settings: Area range and threshold of each bit, by area range.
+        counts: For each area range whether the target counts, ``(E,)`` bool.
+        passes: For each threshold whether the overlap reaches it, ``(E,)`` bool.
+    """
+    counted, suffices = torch.zeros((2, len(passes[0])), dtype=torch.int64, device=passes[0].device)
+    sufficient: dict[tuple[int, ...], Tensor] = {}  # most area ranges have the same thresholds
+    bit = 0
+    for area, group in itertools.groupby(settings, key=operator.itemgetter(0)):
+        thresholds = tuple(threshold for _, threshold in group)
+        if thresholds not in sufficient:
+            sufficient[thresholds] = _packed([passes[threshold] for threshold in thresholds])
+        own = sufficient[thresholds] << bit
+        suffices |= own
+        counted |= own.mul_(counts[area])
+        bit += len(thresholds)
     return counted, suffices & ~counted
+
+
+def _packed(masks: Sequence[Tensor]) -> Tensor:
+    """Words ``(E,)`` int64 whose bits are masks ``(E,)``, the first one lowest."""
+    word = masks[-1].long()
+    for mask in reversed(masks[:-1]):
+        word <<= 1
+        word |= mask
+    return word
 
 
 def match_all(
@@ -117,18 +190,17 @@ def match_all(
         max_detections: Only the best so many detections per class and image are asked about. What they take does not
             depend on those below, which are left out: of thousands of overlapping detections few are looked at.
     """
-    asked = data if max_detections is None else _among_best(data, max_detections)
-    limit = None if asked is data else max_detections
+    among = None if max_detections is None else _best(data, max_detections)
+    limit = None if among is None else max_detections
     return data.memo.answer(
-        ("matches", iou_thresholds, area_ranges, limit), lambda: match(asked, iou_thresholds, area_ranges)
+        ("matches", iou_thresholds, area_ranges, limit), lambda: match(data, iou_thresholds, area_ranges, among)
     )
 
 
-def _among_best(data: EvaluationData, limit: int) -> EvaluationData:
-    """The data without the overlaps of detections beyond a limit; the very same data if there are none."""
-    rank = rank_in_run(run_starts(data.image, data.labels)).index_select(0, data.overlap_detection)
-    kept = rank < limit
-    return data if bool(kept.all()) else data.with_overlaps(kept)
+def _best(data: EvaluationData, limit: int) -> Tensor | None:
+    """The detections up to a limit, ``(N,)`` bool; None if no others have overlaps."""
+    best = rank_in_run(run_starts(data.image, data.labels)) < limit  # (N,)
+    return None if bool(best.index_select(0, data.overlap_detection).all()) else best
 
 
 def known_matches(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from detmetrics.ragged import descending_key, invert, lexsort
+from detmetrics.ragged import descending_key, distinct, invert, lexsort
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class EvaluationData:
     @functools.cached_property
     def classes(self) -> Tensor:
         """The labels that occur, ascending (C,)."""
-        return observed(self.labels, self.target_labels)
+        return distinct(self.labels, self.target_labels)
 
     @functools.cached_property
     def same_class(self) -> EvaluationData:
@@ -96,16 +96,13 @@ class EvaluationData:
 
     def with_overlaps(self, kept: Tensor) -> EvaluationData:
         """The data with some of its overlaps, ``kept`` (E,) bool."""
-        at = kept.nonzero().squeeze(1)
+        return self.at_overlaps(kept.nonzero().squeeze(1))
+
+    def at_overlaps(self, at: Tensor) -> EvaluationData:
+        """The data with some of its overlaps, those of the indices ``at``."""
         return dataclasses.replace(
             self,
             overlap_detection=self.overlap_detection.index_select(0, at),
             overlap_target=self.overlap_target.index_select(0, at),
             iou=self.iou.index_select(0, at),
         )
-
-
-def observed(*labels: Tensor) -> Tensor:
-    """The labels that occur, ascending (C,)."""
-    classes: Tensor = torch.cat([part.unique_consecutive() for part in labels]).unique()
-    return classes

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detmetrics.ragged import descending_key, lexsort, rank_in_run, run_starts
+from detmetrics.ragged import descending_key, lexsort, rank_in_run, run_starts, tally
 
 BITS = 63  # settings in a word; the sign bit is left alone
 DENSE = 1 << 13  # overlaps of detections that compete, from which on they are matched one after the other
@@ -68,28 +68,26 @@ def _in_dense_groups(detection: Tensor, target: Tensor) -> Tensor | None:
     """
     if len(detection) < DENSE:
         return None
-    numbers = target.unique(return_inverse=True)[1]
-    size = (int(numbers.max()) + 1,)
-    first = detection.new_full(size, len(detection)).scatter_reduce_(0, numbers, detection, "amin", include_self=False)
-    last = detection.new_zeros(size).scatter_reduce_(0, numbers, detection, "amax", include_self=False)
-    order = first.argsort(stable=True)
+    size = (int(target.max()) + 1,)
+    last = target.new_full(size, -1).scatter_reduce_(0, target, detection, "amax")
+    first = torch.full_like(last, torch.iinfo(torch.int64).max).scatter_reduce_(0, target, detection, "amin")
+    order = first.argsort(stable=True)  # targets without overlaps come last
     reach = last.index_select(0, order).cummax(0).values
-    begins = first.index_select(0, order)
-    starts = torch.cat([begins[:1], begins[1:][begins[1:] > reach[:-1]]])  # of the groups, ascending
-    group = torch.searchsorted(starts, detection, right=True) - 1
-    sizes = torch.bincount(group, minlength=len(starts))
-    dense = sizes >= DENSE
+    starts = torch.ones_like(order, dtype=torch.bool)  # of the groups
+    starts[1:] = first.index_select(0, order)[1:] > reach[:-1]
+    group = torch.empty_like(order).index_copy_(0, order, starts.cumsum(0) - 1)  # of each target
+    group = group.index_select(0, target)
+    dense = tally(group, *size) >= DENSE
     return dense.index_select(0, group) if bool(dense.any()) else None
 
 
 def _match_in_parallel(detection: Tensor, target: Tensor, counted: Tensor, ignored: Tensor, shared: Tensor) -> Tensor:
     """Deferred acceptance over rows in order of choice: first of counted targets, then of ignored ones."""
-    by_detection = Segments(run_starts(detection))
     target_order = lexsort(target, detection)
-    by_target = Segments(run_starts(target.index_select(0, target_order)))
+    by_detection, by_target = _segments(run_starts(detection), run_starts(target.index_select(0, target_order)))
     exclusive = torch.zeros_like(shared)  # a counted target is taken once
     taken = _accept(counted, exclusive, by_detection, by_target, target_order)
-    left_over = ignored & ~by_detection.any(taken)
+    left_over = ignored & ~by_detection.any(taken)  # a detection takes one target under each bit
     return taken | _accept(left_over, shared, by_detection, by_target, target_order)
 
 
@@ -131,31 +129,39 @@ class Segments:
 
     Args:
         starts: ``(E,)`` bool, True at the first row of each run.
+        rank: ``(E,)`` int64, how many rows of its run come before a row.
+        longest: The number of rows of the longest run.
     """
 
-    def __init__(self, starts: Tensor) -> None:
+    def __init__(self, starts: Tensor, rank: Tensor, longest: int) -> None:
         self.run = starts.cumsum(0) - 1  # (E,)
-        self.last = starts.roll(-1).nonzero().squeeze(1)  # (runs,), the row before the next start; row 0 is one
-        rank = rank_in_run(starts)
-        self.longest = int(rank.max()) + 1
-        # same[k] says whether the row 2**k further up belongs to the same run
-        self.same = [rank >= 1 << k for k in range((self.longest - 1).bit_length())]
+        # same[k] says of the rows from 2**k on whether the row 2**k further up belongs to the same run
+        self.same = [rank[1 << k :] >= 1 << k for k in range((longest - 1).bit_length())]
+        self.num_steps = max(longest - 2, 0).bit_length()  # until the longest run but one row is covered
+        self.zero = self.run.new_zeros(())
 
     def before(self, words: Tensor) -> Tensor:
         """OR of the words above a row in its run, ``(E,)``; 0 for the first."""
         # After step k a row holds the OR of the 2**(k + 1) rows above it, as far as they belong to its run.
-        zero = words.new_zeros(())
-        if not self.same:
-            return torch.zeros_like(words)
-        above = torch.where(self.same[0], words.roll(1), zero)
-        for k, same in enumerate(self.same):
-            above = above | torch.where(same, above.roll(1 << k), zero)
+        above = torch.zeros_like(words)
+        if self.same:
+            torch.where(self.same[0], words[:-1], self.zero, out=above[1:])
+        for k, same in enumerate(self.same[: self.num_steps]):
+            step = 1 << k
+            above[step:] |= torch.where(same, above[:-step], self.zero)
         return above
 
     def any(self, words: Tensor) -> Tensor:
-        """OR of all the words of a row's run, ``(E,)``."""
-        up_to = self.before(words) | words
-        return up_to.index_select(0, self.last).index_select(0, self.run)
+        """OR of all the words of a row's run, ``(E,)``, where each bit is set in one row of a run at most."""
+        whole = torch.zeros_like(words).index_add_(0, self.run, words)
+        return whole.index_select(0, self.run)
+
+
+def _segments(*starts: Tensor) -> list[Segments]:
+    """Segments from the starts of their runs, ``(E,)`` bool each; the longest runs are read back together."""
+    ranks = [rank_in_run(part) for part in starts]
+    longest = torch.stack([rank.amax() for rank in ranks]).tolist()
+    return [Segments(part, rank, most + 1) for part, rank, most in zip(starts, ranks, longest, strict=True)]
 
 
 def _accept(words: Tensor, shared: Tensor, by_detection: Segments, by_target: Segments, target_order: Tensor) -> Tensor:

@@ -47,8 +47,8 @@ def interpolated_average(curve: HitCurve, num_targets: Tensor, recall_points: Te
         recall_points: ``(R,)`` float64 in [0, 1], ascending: COCO's 101 or VOC's 11.
     """
     level = torch.searchsorted(recall_points, curve.recall, right=True)
-    best = best_from(level, curve.precision, curve.group, (1, len(num_targets), len(recall_points)))
-    return defined_mean(best[0]).masked_fill(num_targets == 0, torch.nan)
+    best = best_from(level, curve.precision, curve.group, (len(num_targets), len(recall_points)))
+    return defined_mean(best).masked_fill(num_targets == 0, torch.nan)
 
 
 def area_under_envelope(curve: HitCurve, num_targets: Tensor) -> Tensor:

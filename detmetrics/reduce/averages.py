@@ -93,20 +93,28 @@ def average(
     if excluded is None:
         excluded = torch.zeros(counts[0].shape[-1:], dtype=torch.bool, device=counts[0].device)
     if aggregate == "dataset":
-        counts = [torch.atleast_2d(count).sum(dim=0) for count in counts]  # (C,)
+        counts = [_pooled(torch.atleast_2d(count), 0) for count in counts]  # (C,)
         return _over_classes(formula, counts, average, zero_division, class_weights, excluded)
     if aggregate == "imagewise" and average != "none":
         scores = _over_classes(formula, counts, average, zero_division, class_weights, excluded)  # (B,)
         return divide(*_sum_over_images(scores), zero_division)
 
     sums, defined = _sum_over_images(_cells(formula, counts, zero_division))  # (C,) each
-    totals = [count.sum(dim=0) for count in counts]  # (C,)
+    totals = [_pooled(count, 0) for count in counts]  # (C,)
     if average == "none":
         return divide(sums, defined, zero_division).masked_fill(excluded, float("nan"))
     weights = _weights(average, totals, class_weights, excluded)
     if aggregate == "pooled":
-        return divide(ordered_sum(weights * sums), ordered_sum(weights * defined), zero_division)
+        weighted = weights * sums.where(weights != 0, 0.0)  # a score may be infinite
+        return divide(ordered_sum(weighted), ordered_sum(weights * defined), zero_division)
     return _weighted_mean(divide(sums, defined, zero_division), weights, zero_division)
+
+
+def _pooled(counts: Tensor, dim: int) -> Tensor:
+    """Sums of counts; of measures in floats in the order of their values, so that neither images nor threads matter."""
+    if not counts.is_floating_point():
+        return counts.sum(dim=dim)
+    return ordered_sum(counts.sort(dim=dim).values, dim)
 
 
 def _over_classes(
@@ -119,7 +127,7 @@ def _over_classes(
 ) -> Tensor:
     """(..., C) counts to (...,) scores, (..., C) with ``"none"``."""
     if average == "micro":
-        return _cells(formula, [count.masked_fill(excluded, 0).sum(dim=-1) for count in counts], zero_division)
+        return _cells(formula, [_pooled(count.masked_fill(excluded, 0), -1) for count in counts], zero_division)
     scores = _cells(formula, counts, zero_division)  # (..., C)
     if average == "none":
         return scores.masked_fill(excluded, float("nan"))
@@ -147,7 +155,7 @@ def _weighted_mean(scores: Tensor, weights: Tensor, zero_division: float) -> Ten
     """sum(w * s) / sum(w) over the scores (..., C) that are not NaN."""
     defined = ~scores.isnan()
     weights = weights * defined
-    return divide(ordered_sum(scores.where(defined, 0.0) * weights), ordered_sum(weights), zero_division)
+    return divide(ordered_sum(scores.where(weights != 0, 0.0) * weights), ordered_sum(weights), zero_division)
 
 
 def _sum_over_images(scores: Tensor) -> tuple[Tensor, Tensor]:

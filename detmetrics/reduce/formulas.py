@@ -31,8 +31,7 @@ def divide(numerator: Tensor, denominator: Tensor, zero_division: float = float(
         >>> divide(torch.tensor([1, 0]), torch.tensor([2, 0])).tolist()
         [0.5, nan]
     """
-    quotient = numerator.double() / denominator.double()
-    return torch.where(denominator == 0, zero_division, quotient)
+    return (numerator.double() / denominator).masked_fill_(denominator == 0, zero_division)
 
 
 def precision(tp: Tensor, fp: Tensor, fn: Tensor, tn: Tensor | None = None) -> Tensor:
@@ -94,3 +93,24 @@ def specificity(tp: Tensor, fp: Tensor, fn: Tensor, tn: Tensor) -> Tensor:
         0.75
     """
     return divide(tn, tn + fp)
+
+
+def panoptic_quality(iou_sum: Tensor, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
+    """``sum of IoU / (tp + fp / 2 + fn / 2)``: PQ, which is SQ times RQ; RQ is :func:`f_beta`.
+
+    Example:
+        >>> panoptic_quality(torch.tensor(1.5), torch.tensor(2), torch.tensor(1), torch.tensor(1)).item()
+        0.5
+    """
+    return divide(2 * iou_sum.double(), 2 * tp + fp + fn)
+
+
+def segmentation_quality(iou_sum: Tensor, tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
+    """``sum of IoU / tp``: SQ, the mean IoU of matches; 0 where all is unmatched, or a miss would improve a mean.
+
+    Example:
+        >>> counts = torch.tensor([2, 0, 0]), torch.tensor([1, 1, 0]), torch.tensor([0, 0, 0])
+        >>> segmentation_quality(torch.tensor([1.5, 0.0, 0.0]), *counts).tolist()
+        [0.75, 0.0, nan]
+    """
+    return torch.where((tp == 0) & (fp + fn > 0), 0.0, divide(iou_sum, tp))

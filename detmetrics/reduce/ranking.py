@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from detmetrics.match.coco import BITS, Matches, select_bits
 from detmetrics.match.evaluation_data import EvaluationData
-from detmetrics.ragged import descending_key, invert, lexsort, rank_in_run, run_starts
+from detmetrics.ragged import constants, descending_key, invert, lexsort, rank_in_run, run_starts
 
 
 class Ranking(NamedTuple):
@@ -21,14 +20,23 @@ class Ranking(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """The n ranked detections that any of T settings matches, in the order of the ranking."""
+    """The n ranked detections that any setting of A area ranges and T thresholds matches, in the order of the ranking.
+
+    Setting ``a * T + t`` is area range a with threshold t.
+    """
 
     position: Tensor  # (n,) int64, index into the ranking
+    rank: Tensor  # (n,) int64, number of detections of the same image and class above each
     label: Tensor  # (n,) int64, index of the class
     scores: Tensor  # (n,) float64
-    countable: Tensor  # (n,) bool: would be a false positive if it were not matched
-    hits: Tensor  # (T, n) bool, matched to a counted target: a true positive
-    ignored: Tensor  # (T, n) bool, matched to an ignored target: not counted at all
+    countable: Tensor  # (A, n) bool: would be a false positive if it were not matched
+    hits: Tensor  # (A * T, n) bool, matched to a counted target: a true positive
+    ignored: Tensor  # (A * T, n) bool, matched to an ignored target: not counted at all
+
+    @property
+    def num_thresholds(self) -> int:
+        """T."""
+        return len(self.hits) // len(self.countable)
 
 
 class Ranked(NamedTuple):
@@ -49,7 +57,10 @@ class Ranked(NamedTuple):
 
         Nothing needs to be matched anew: what the first detections take does not depend on those below.
         """
-        kept = (self.matched_rank < limit).nonzero().squeeze(1)
+        within = self.matched_rank < limit
+        if bool(within.all()):
+            return self
+        kept = within.nonzero().squeeze(1)
         return self._replace(
             matched_rank=self.matched_rank.index_select(0, kept),
             position=self.position.index_select(0, kept),
@@ -59,28 +70,34 @@ class Ranked(NamedTuple):
             ignored=self.ignored.index_select(1, kept),
         )
 
-    def matched(self, settings: Sequence[int], countable: Tensor) -> Matched:
+    def matched(self, settings: range, countable: Tensor) -> Matched:
         """The matches that matter under some settings.
 
         Args:
-            settings: Those of one area range.
-            countable: ``(N,)`` bool: the ranked detections that are false positives where they stay unmatched.
+            settings: Those of A area ranges, T for each.
+            countable: ``(A, N)`` bool: the ranked detections that are false positives where they stay unmatched.
         """
-        masks = [0] * len(self.hits)
-        for setting in settings:
-            masks[setting // BITS] |= 1 << setting % BITS
-        mask = torch.tensor(masks, device=self.hits.device)[:, None]
-        own = countable.index_select(0, self.position)
-        kept = ((self.hits & mask) != 0) | (((self.ignored & mask) != 0) & own)
-        kept = kept.any(0).nonzero().squeeze(1)
+        own = countable.index_select(1, self.position)  # (A, n)
+        masks = _masks(settings, len(countable), len(self.hits), self.hits.device)
+        hit, ignored = (((words & masks) != 0).any(1) for words in (self.hits, self.ignored))  # (A, n)
+        kept = (hit | (ignored & own)).any(0).nonzero().squeeze(1)
         return Matched(
-            self.position.index_select(0, kept),
-            self.label.index_select(0, kept),
-            self.scores.index_select(0, kept),
-            own.index_select(0, kept),
-            select_bits(self.hits.index_select(1, kept), settings),
-            select_bits(self.ignored.index_select(1, kept), settings),
+            position=self.position.index_select(0, kept),
+            rank=self.matched_rank.index_select(0, kept),
+            label=self.label.index_select(0, kept),
+            scores=self.scores.index_select(0, kept),
+            countable=own.index_select(1, kept),
+            hits=select_bits(self.hits.index_select(1, kept), settings),
+            ignored=select_bits(self.ignored.index_select(1, kept), settings),
         )
+
+
+def _masks(settings: range, num_areas: int, num_words: int, device: torch.device) -> Tensor:
+    """The bits of the settings of each area range, ``(A, W, 1)`` int64 words."""
+    masks = [[0] * num_words for _ in range(num_areas)]
+    for i, setting in enumerate(settings):
+        masks[i * num_areas // len(settings)][setting // BITS] |= 1 << setting % BITS
+    return constants(masks, device)[:, :, None]
 
 
 def rank(data: EvaluationData, classes: Tensor, matches: Matches) -> Ranked:

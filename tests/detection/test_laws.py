@@ -12,6 +12,7 @@ from torch import Tensor
 import detmetrics
 from detmetrics import functional
 from detmetrics.detection.metric import DetectionMetric
+from tests.device import never_waiting, to_device
 from tests.problems import LABELS, Problem, mask_problem, random_problem, shuffled, split
 
 Data = tuple[Any, Any]  # the arguments of update(): lists or tensors, first dimension images
@@ -404,20 +405,9 @@ def test_an_update_on_a_gpu_does_not_wait_for_it(name: str, settings: dict[str, 
     metric = fresh(name, settings).to(cuda)
     data = to_device(REGISTRY[name].data(0, False), cuda)
     metric.update(*data)  # the first call may allocate
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with never_waiting():
         metric.update(*data)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     metric.compute()
-
-
-def to_device(value: Any, device: torch.device) -> Any:
-    if isinstance(value, dict):
-        return {key: to_device(child, device) for key, child in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(to_device(child, device) for child in value)
-    return value.to(device) if isinstance(value, Tensor) else value
 
 
 def test_no_public_metric_is_missing() -> None:
