@@ -13,6 +13,7 @@ from detmetrics.cli.output import finish, tell, with_progress
 from detmetrics.cli.ranks import every, num_ranks, on_all_ranks, rank
 from detmetrics.detection.mean_ap import MeanAveragePrecision
 from detmetrics.files.coco import CocoData, from_coco
+from detmetrics.files.ids import not_the_numbers
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -44,6 +45,7 @@ def evaluate(data: CocoData, title: str, arguments: argparse.Namespace) -> None:
         **chosen_settings(arguments),
     }
     metric = MeanAveragePrecision(**settings).to(device_of(arguments))
+    metric.image_ids = not_the_numbers(data.image_ids)
     shard = every(data, *arguments.shard)
     if not len(shard):
         index, count = arguments.shard

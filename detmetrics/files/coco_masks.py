@@ -30,13 +30,14 @@ class Masks(NamedTuple):
     num_skipped: int  # polygons of fewer than three points
 
 
-def read_masks(table: Table, image_ids: list[Id], sizes: Sizes) -> Masks:
+def read_masks(table: Table, image_ids: list[Id], sizes: Sizes, of_boxes: bool) -> Masks:
     """The masks of a table, encoded and measured; none is decoded here.
 
     Args:
         table: N rows with ``segmentation``.
         image_ids: Those of the rows.
         sizes: Those of the listed images, which polygons need.
+        of_boxes: Whether a row without ``segmentation`` has the mask of its ``bbox``, as in ``COCO.loadRes``.
 
     Raises:
         ValueError: if a segmentation is neither polygons nor an encoding, or an image with polygons has no size. It
@@ -47,12 +48,24 @@ def read_masks(table: Table, image_ids: list[Id], sizes: Sizes) -> Masks:
     skipped = 0
     for index, (row, image_id) in enumerate(zip(table.rows, image_ids, strict=True)):
         try:
-            encoding, some = _encoding(row, sizes.get(image_id))
+            encoding, some = _encoding(_with_outline(row) if of_boxes else row, sizes.get(image_id))
         except ValueError as error:
             raise _error(table, index, image_id, error) from error
         encodings.append(encoding)
         skipped += some
     return Masks(encodings, *_measured(table, image_ids, encodings), skipped)
+
+
+def _with_outline(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row, with the polygon of its box if it has no ``segmentation``; a wrong box is found where boxes are read."""
+    box = row.get("bbox")
+    if "segmentation" in row or not (isinstance(box, list | tuple) and len(box) == 4):
+        return row
+    try:
+        x, y, width, height = map(float, box)
+    except (TypeError, ValueError):
+        return row
+    return {**row, "segmentation": [[x, y, x, y + height, x + width, y + height, x + width, y]]}
 
 
 def _encoding(row: Mapping[str, Any], size: tuple[int, int] | None) -> tuple[Encoding, int]:

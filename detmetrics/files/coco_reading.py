@@ -88,7 +88,8 @@ def from_coco(
         results: A path, or the loaded list of results, each with ``image_id``, ``category_id``, ``bbox`` and ``score``;
             also a dict that has this list as ``annotations``.
         masks: Whether to read ``segmentation`` too: polygons, of images with ``height`` and ``width``, or run-length
-            encodings. Then ``bbox`` may be missing, and areas that are missing are those of the masks.
+            encodings. Then ``bbox`` may be missing, and areas that are missing are those of the masks; a result
+            without ``segmentation`` has the mask of its box.
         ignore_key: A key that marks annotations which count neither for nor against a detection: ``"ignore"``, say, or
             ``"difficult"`` in files made from VOC. pycocotools knows no such key.
         drop_unknown_images: Whether to drop results for images that the annotations do not list.
@@ -158,7 +159,10 @@ def _results_table(results: Source, max_bytes: int) -> Table:
 def _masks(tables: list[Table], lists: Lists, name: str) -> list[Masks]:
     """The masks of tables, all of one size in each image."""
     ids = [table.column("image_id", ID) for table in tables]
-    masks = [read_masks(table, own, lists.sizes) for table, own in zip(tables, ids, strict=True)]
+    masks = [
+        read_masks(table, own, lists.sizes, of_boxes)
+        for table, own, of_boxes in zip(tables, ids, (False, True), strict=True)
+    ]
     contradicting = check_sizes(list(zip(tables, ids, masks, strict=True)), lists.sizes)
     skips = [(table.name, own.num_skipped) for table, own in zip(tables, masks, strict=True)]
     warnings_of.warn_about_masks(name, skips, contradicting)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,17 +42,37 @@ def check_polygons(polygons: Sequence[Any], height: int, width: int) -> tuple[li
 
 def _checked(number: int, polygon: Any, height: int, width: int) -> list[float]:
     points = arguments.plain(polygon)
-    if not isinstance(points, list | tuple) or not all(map(is_number, points)):
+    if not isinstance(points, list | tuple) or not _are_numbers(points):
         raise ValueError(f"polygon {number}: expected finite numbers [x1, y1, x2, y2, ...], got {shown(points)}")
     if len(points) % 2:
         raise ValueError(f"polygon {number}: expected an x and a y by turns, got {len(points)} numbers")
-    length = 0.0
-    for name, values, side in (("x", points[::2], width), ("y", points[1::2], height)):
+    length = longest = 0.0
+    sides = ("x", points[::2], width), ("y", points[1::2], height)
+    for name, values, side in sides:
         least, most = -REACH * side, (1 + REACH) * side
-        if values and not (least <= min(values) and max(values) <= most):
-            got = f"{min(values):g} to {max(values):g}"
-            raise ValueError(f"polygon {number}: expected {name} from {least} to {most}, near the image, got {got}")
-        length += sum(abs(a - b) for a, b in zip(values, [*values[1:], *values[:1]], strict=True))
+        low, high = (min(values), max(values)) if values else (0, 0)
+        if values and not (least <= low and high <= most):
+            raise ValueError(
+                f"polygon {number}: expected {name} from {least} to {most}, near the image, got {low:g} to {high:g}"
+            )
+        longest += len(values) * (high - low)
+    if longest > LONGEST:  # only then the outline itself may be
+        length = sum(_outline(values) for _, values, _ in sides)
     if length > LONGEST:
         raise ValueError(f"polygon {number}: expected an outline of at most {LONGEST} pixels, got {length:.0f}")
     return list(points)
+
+
+def _are_numbers(points: Sequence[Any]) -> bool:
+    """Whether all are finite numbers; looked at one by one only where plain ints and floats are not enough to say."""
+    kinds = set(map(type, points))
+    with contextlib.suppress(OverflowError):  # of an int that is too large for a float
+        # A sum is finite only if all of its terms are.
+        if kinds <= {int, float} and math.isfinite(sum(points)) and (int not in kinds or max(map(abs, points)) < 2**63):
+            return True
+    return all(map(is_number, points))
+
+
+def _outline(values: Sequence[float]) -> float:
+    """How far a coordinate moves on the way around a polygon."""
+    return sum(abs(a - b) for a, b in zip(values, [*values[1:], *values[:1]], strict=True))

@@ -10,7 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -18,19 +18,29 @@ from torch import Tensor
 
 from detmetrics.detection.mean_ap import MeanAveragePrecision
 from detmetrics.files.bounded import MAX_BYTES, in_bytes, too_much
+from detmetrics.files.ids import Id, as_text, from_text, not_the_numbers, numbered
 from detmetrics.files.json_table import shown
 
 FORMAT = "detmetrics state"
-VERSION = 3  # 3 added the checksum; older ones had "detmetrics state 2" and the like as their format
+VERSION = 4  # 3 added the checksum, 4 the ids of images; older ones had "detmetrics state 2" and the like as format
 
 State = dict[str, list[Tensor] | Tensor]
 PathLike = str | os.PathLike[str]
 
 
+class Saved(NamedTuple):
+    """What a file holds."""
+
+    settings: dict[str, Any]  # the constructor's arguments
+    state: State
+    image_ids: dict[int, Id]  # by the numbers in the state; empty where these are the ids
+
+
 def save(path: PathLike, metric: MeanAveragePrecision, settings: dict[str, Any]) -> None:
     """Write the state of a metric. On several ranks all must call it, and rank 0 writes what all of them have.
 
-    The file has the format's name and version, the settings, the state and a SHA-256 of settings and state.
+    The file has the format's name and version, the settings, the state, the ids of images that are no numbers of 0 or
+    more, and a SHA-256 of all of these.
 
     Args:
         path: The file to write.
@@ -43,13 +53,14 @@ def save(path: PathLike, metric: MeanAveragePrecision, settings: dict[str, Any])
     with metric.synced():
         state = {name: _on_cpu(value) for name, value in metric.metric_state.items()}
     if not (dist.is_available() and dist.is_initialized() and dist.get_rank() > 0):
-        content = {"settings": settings, "state": state, "checksum": checksum(settings, state)}
+        image_ids = as_text(metric.image_ids)
+        signed = {"image_ids": image_ids, "checksum": checksum(settings, state, image_ids)}
         with Path(path).open("wb") as file:
-            torch.save({"format": FORMAT, "version": VERSION, **content}, file)
+            torch.save({"format": FORMAT, "version": VERSION, "settings": settings, "state": state, **signed}, file)
 
 
-def load(path: PathLike, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Any], State]:
-    """The settings and the state of a file; nothing but data is unpickled.
+def load(path: PathLike, max_bytes: int = MAX_BYTES) -> Saved:
+    """The settings, the state and the ids of a file; nothing but data is unpickled.
 
     Args:
         path: The file.
@@ -70,13 +81,19 @@ def load(path: PathLike, max_bytes: int = MAX_BYTES) -> tuple[dict[str, Any], St
     state: Any = document.get("state")
     if not _is_settings(settings) or not _is_state(state):
         raise ValueError(f"{name}: expected a dict of settings and a dict of int64 states, got others")
-    if document.get("checksum") != checksum(settings, state):
+    image_ids: Any = document.get("image_ids")
+    if document.get("checksum") != checksum(settings, state, image_ids):
         raise ValueError(f"{name}: expected the content that was saved, got other: its checksum does not fit")
-    return settings, state
+    try:
+        return Saved(settings, state, from_text(image_ids))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def merge(paths: Sequence[PathLike], max_bytes: int = MAX_BYTES) -> tuple[dict[str, Any], MeanAveragePrecision]:
     """The settings of the first file, and a metric made with them that has the states of all files.
+
+    Images are the same if their ids in the evaluated files were, whatever numbers stood for these in each state.
 
     Args:
         paths: The files, at least one.
@@ -86,20 +103,23 @@ def merge(paths: Sequence[PathLike], max_bytes: int = MAX_BYTES) -> tuple[dict[s
         OSError: if a file cannot be read.
         ValueError: if a file is no state, or of another configuration or other classes than the first.
     """
-    settings, state = load(paths[0], max_bytes)
-    metric = _metric(os.fspath(paths[0]), settings)
-    _add(os.fspath(paths[0]), metric, state)
-    for path in paths[1:]:
-        others, state = load(path, max_bytes)
-        if others.get("class_names") != settings.get("class_names"):
-            raise ValueError(f"{os.fspath(path)}: expected the categories of {os.fspath(paths[0])}, got others")
-        _add(os.fspath(path), metric, state)
+    files = {os.fspath(path): load(path, max_bytes) for path in paths}
+    first, settings = os.fspath(paths[0]), files[os.fspath(paths[0])].settings
+    metric = _metric(first, settings)
+    for name, saved in files.items():
+        if saved.settings.get("class_names") != settings.get("class_names"):
+            raise ValueError(f"{name}: expected the categories of {first}, got others")
+        _check(name, metric, saved.state)
+    if any(saved.image_ids for saved in files.values()):
+        metric.image_ids = _number_together(files, [state for state, kind in metric.layouts.items() if kind.keyed])
+    for path in paths:
+        metric.merge_state(files[os.fspath(path)].state)
     return settings, metric
 
 
-def checksum(settings: dict[str, Any], state: State) -> str:
-    """A SHA-256 of settings and of names, shapes and values of a state, in hexadecimal."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=repr).encode())
+def checksum(settings: dict[str, Any], state: State, image_ids: Any) -> str:
+    """A SHA-256 of settings, of ids as text, and of names, shapes and values of a state, in hexadecimal."""
+    digest = hashlib.sha256(json.dumps([settings, image_ids], sort_keys=True, default=repr).encode())
     for name, value in sorted(state.items()):
         for chunk in value if isinstance(value, list) else [value]:
             digest.update(f"{name!r} {chunk.dtype} {tuple(chunk.shape)}".encode())
@@ -165,15 +185,42 @@ def _metric(name: str, settings: dict[str, Any]) -> MeanAveragePrecision:
         raise ValueError(f"{name}: settings: {error}") from error
 
 
-def _add(name: str, metric: MeanAveragePrecision, state: State) -> None:
-    """Merge a state from a file, which must not have pending rows."""
+def _check(name: str, metric: MeanAveragePrecision, state: State) -> None:
+    """Raise unless a state from a file can be merged; it must not have pending rows."""
     try:
         checked = metric.checked_states(state)
         if any(len(chunk) for key in checked if "_pending_" in key for chunk in checked[key]):
             raise ValueError("expected a settled state, got pending rows")
-        metric.merge_state(state)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+
+
+def _number_together(files: dict[str, Saved], keyed: list[str]) -> dict[int, Id]:
+    """Let one number stand for an id in all states, in place, and return the ids by these numbers."""
+    ids = {}
+    for name, saved in files.items():
+        keys = torch.cat([chunk[:, 0] for state in keyed for chunk in saved.state[state]] or [torch.zeros(0)])
+        own = {key: key for key in keys.unique().tolist() if key >= 0}
+        ids[name] = saved.image_ids or own
+        if not own.keys() <= ids[name].keys():
+            lacking = min(own.keys() - ids[name].keys())
+            raise ValueError(f"{name}: image_ids: expected ids of all images, got none for the number {lacking}")
+    numbers = numbered(i for own in ids.values() for i in own.values())
+    for name, saved in files.items():
+        old = torch.tensor(sorted(ids[name]), dtype=torch.int64)
+        new = torch.tensor([numbers[ids[name][number]] for number in old.tolist()], dtype=torch.int64)
+        for state in keyed:
+            saved.state[state] = [_renumbered(chunk, old, new) for chunk in saved.state[state]]
+    return not_the_numbers({number: i for i, number in numbers.items()})
+
+
+def _renumbered(rows: Tensor, old: Tensor, new: Tensor) -> Tensor:
+    """Rows of images whose keys are new numbers for old ones, ascending; images without an id stay as they are."""
+    keys = rows[:, 0]
+    has_id = keys >= 0
+    found = keys.clone()
+    found[has_id] = new[torch.searchsorted(old, keys[has_id])]
+    return torch.cat([found[:, None], rows[:, 1:]], dim=1)
 
 
 def _on_cpu(value: Any) -> Any:

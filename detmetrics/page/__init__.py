@@ -77,7 +77,7 @@ def render(
         raise ValueError(f"worst: expected an int of 0 or more, got {worst!r}")
 
     numbers = read_numbers(metric, iou_threshold, score_threshold)
-    rows = worst_images(numbers.per_image, worst, data)
+    rows = worst_images(numbers.per_image, worst, data, metric.image_ids)
     values = {name: value.item() for name, value in numbers.results.items() if value.ndim == 0}
     return _template().render(
         title=title,

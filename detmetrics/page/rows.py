@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from detmetrics.files.coco import CocoData
+from detmetrics.files.ids import Id
 from detmetrics.page.numbers import FORMULAS, Numbers, class_means
 from detmetrics.reduce.averages import average
 
@@ -82,10 +83,20 @@ class ImageRow(NamedTuple):
     f1: float
 
 
-def worst_images(per_image: Mapping[str, Tensor], count: int, data: CocoData | None) -> list[ImageRow]:
-    """The images with errors, the lowest F1 first and among equals those with the most errors."""
+def worst_images(
+    per_image: Mapping[str, Tensor], count: int, data: CocoData | None, image_ids: Mapping[int, Id]
+) -> list[ImageRow]:
+    """The images with errors, the lowest F1 first and among equals those with the most errors.
+
+    Args:
+        per_image: The columns of a table of images.
+        count: How many to return at most.
+        data: What has their file names and ids.
+        image_ids: Their ids without data, where these are not the numbers in the table.
+    """
     ids, arrivals, *columns = (column.tolist() for column in per_image.values())
-    given, file_names = ({}, {}) if data is None else (data.image_ids, data.file_names)
+    given: Mapping[int, Id]
+    given, file_names = (image_ids, {}) if data is None else (data.image_ids, data.file_names)
     titles = [
         str(given.get(image_id, image_id)) if image_id >= 0 else f"{arrival} in order of arrival"
         for image_id, arrival in zip(ids, arrivals, strict=True)

@@ -15,6 +15,11 @@ from PIL import ExifTags, Image, ImageOps
 LONGER_SIDE = 480  # pixels
 ON_ITS_SIDE = (5, 6, 7, 8)  # values of the EXIF orientation that swap width and height
 DEEP = ("I", "F")  # Pillow's modes of more than 8 bits begin so: I;16, I, F
+CLOSE = 4 * LONGER_SIDE  # longer sides are brought to this one by leaving pixels out, before anything is copied
+MOST_PIXELS = 40_000_000  # decoders take up to 20 bytes for each; a JPEG of any size is read small
+MOST_BYTES = 200_000_000  # of a file, which some readers take whole before they look at it
+# Not all that Pillow reads: for some formats it starts other programs, which may do and take what they will.
+FORMATS = ("AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 
 Size = tuple[int, int]  # width, height
 
@@ -49,7 +54,7 @@ def thumbnail(path: Path, marks: list[Mark], declared: Size | None = None) -> Th
     """Read an image, scale it down and put marks on it.
 
     Args:
-        path: A regular file that Pillow reads. Of several images in it the first is taken.
+        path: A regular file of one of ``FORMATS``. Of several images in it the first is taken.
         marks: In pixels of the declared size.
         declared: The width and height that annotations declare. None: those of the pixels as the file has them.
 
@@ -57,8 +62,8 @@ def thumbnail(path: Path, marks: list[Mark], declared: Size | None = None) -> Th
         The image in the frame of the annotations, and a JPEG of at most 480 pixels on either side.
 
     Raises:
-        OSError: if the file cannot be read as an image, or has not the shape that is declared, whichever way it is
-            turned.
+        OSError: if the file cannot be read as an image, has more than ``MOST_PIXELS`` pixels or ``MOST_BYTES`` bytes,
+            or has not the shape that is declared, whichever way it is turned.
 
     Example:
         >>> import tempfile
@@ -78,18 +83,34 @@ def thumbnail(path: Path, marks: list[Mark], declared: Size | None = None) -> Th
 
 def _read(path: Path, declared: Size | None) -> tuple[Frame, Image.Image]:
     """The frame of an image, and its pixels in it, of whatever size."""
+    if path.stat().st_size > MOST_BYTES:
+        raise OSError(
+            f"has {path.stat().st_size} bytes, more than the {MOST_BYTES} that are read: make it smaller to see it"
+        )
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings(), Image.open(path, formats=_readable()) as image:
             warnings.simplefilter("ignore")  # of Pillow, about metadata and about sizes that it still reads
             found = frame_of(image.size, image.getexif().get(ExifTags.Base.Orientation, 1), declared)
             if isinstance(found, Frame):
                 image.draft("RGB", (LONGER_SIDE, LONGER_SIDE))  # a large JPEG is read small
+                _check_pixels(image.size)
                 return found, in_colour(ImageOps.exif_transpose(image) if found.upright else image)
     except OSError:
         raise
     except Exception as error:  # a damaged file can make Pillow raise anything
         raise OSError(f"cannot read the image: {error}") from error
     raise OSError(found)
+
+
+def _readable() -> list[str]:
+    """Those of ``FORMATS`` that Pillow has a reader for."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _check_pixels(size: Size) -> None:
+    if size[0] * size[1] > MOST_PIXELS:
+        raise OSError(f"has {_text(size)} pixels, more than the {MOST_PIXELS} that are read: make it smaller to see it")
 
 
 def frame_of(stored: Size, orientation: int, declared: Size | None) -> Frame | str:
@@ -133,7 +154,14 @@ def _text(size: Size) -> str:
 
 
 def in_colour(image: Image.Image) -> Image.Image:
-    """An image of any mode as RGB: transparent on white, more than 8 bits stretched from darkest to lightest."""
+    """An image of any mode as RGB: transparent on white, more than 8 bits stretched from darkest to lightest.
+
+    It may come out smaller, with sides of at least 1920 pixels or as long as they were.
+    """
+    if max(image.size) > CLOSE:
+        scale = CLOSE / max(image.size)
+        width, height = (max(round(side * scale), 1) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.NEAREST)  # the one that takes every mode as it is
     if image.mode.startswith(DEEP):
         return Image.fromarray(_stretched(np.asarray(image, dtype=np.float64))).convert("RGB")
     if not image.mode.endswith(("A", "a")) and "transparency" not in image.info:

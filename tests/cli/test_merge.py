@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from detmetrics.cli import main
-from tests.cli.commands import numbers, torchrun
+from tests.cli.commands import numbers, torchrun, write
+from tests.page.pages import Page
 
 
 @pytest.fixture(scope="session")
@@ -134,3 +135,69 @@ def test_two_ranks_fail_together_and_say_so_once(generated: Path, tmp_path: Path
     assert (done.returncode, done.stdout) == (1, "")
     told = [line for line in done.stderr.splitlines() if line.startswith("detmetrics:")]
     assert told == ["detmetrics: error: [Errno 2] No such file or directory: 'missing.json'"]
+
+
+# ----------------------------------------------------------------------------------------------- ids as files have them
+
+
+def state_of(path: Path, boxes: dict[int | str, list[float]], score: float = 0.5) -> str:
+    """The state of images with a target each and the same detection in all of them."""
+    annotations = {
+        "images": [{"id": i} for i in boxes],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": n, "image_id": i, "category_id": 1, "bbox": boxes[i]} for n, i in enumerate(boxes, 1)],
+    }
+    results = [{"image_id": i, "category_id": 1, "bbox": [0, 0, 9, 8], "score": score} for i in boxes]
+    files = [write(path.with_suffix(".gt.json"), annotations), write(path.with_suffix(".dt.json"), results)]
+    assert main(["evaluate", *files, "--quiet", "--save-state", str(path)]) == 0
+    return str(path)
+
+
+ONE, OTHER = [0.0, 0.0, 9.0, 9.0], [0.0, 0.0, 9.0, 8.5]
+
+
+@pytest.mark.parametrize(
+    ("image_id", "before", "shown"),
+    [
+        ("val/007.jpg", "a.jpg", "'val/007.jpg'"),
+        (2**64, 2**63, "18446744073709551616"),
+        (-3, -9, "-3"),
+        ("7", 5, "'7'"),
+        (7, "5", "7"),
+        (8, 5, "8"),
+        ("\x1b[31m\nerror", "", r"'\x1b[31m\nerror'"),
+        ("\ud800", "", r"'\ud800'"),
+    ],
+)
+def test_messages_name_the_ids_of_the_files(
+    image_id: int | str, before: int | str, shown: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another image comes before in one of the files, so that the numbers behind the ids differ."""
+    first = state_of(tmp_path / "1.pt", {before: ONE, image_id: ONE})
+    padding, other = (state_of(tmp_path / f"{s}.pt", {image_id: ONE}, s) for s in (0.5, 0.9))
+    contradicting = state_of(tmp_path / "3.pt", {image_id: OTHER})
+    capsys.readouterr()
+    for state, words in ((padding, "and about the same predictions"), (other, "but other predictions")):
+        assert main(["merge", first, state, "--quiet"]) == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"1 image (id {shown}) was seen again with the same target {words}" in line
+    assert main(["merge", first, contradicting, "--quiet"]) == 1
+    assert f"got two images with id {shown} and other targets" in capsys.readouterr().err
+
+
+def test_a_merged_state_keeps_the_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = (state_of(tmp_path / f"{name}.pt", {name: ONE, "c": ONE}) for name in "ab")
+    both, page = str(tmp_path / "both.pt"), tmp_path / "page.html"
+    assert main(["merge", first, second, "--quiet", "--save-state", both, "--iou-thresholds", "0.95"]) == 0
+    capsys.readouterr()
+    third = state_of(tmp_path / "b2.pt", {"b": ONE, "d": OTHER})
+    assert main(["merge", both, third, "--quiet", "--html", str(page)]) == 0
+    assert "2 images (ids 'b', 'c') were seen again" in capsys.readouterr().err
+
+
+def test_the_page_of_merged_states_has_the_ids(tmp_path: Path) -> None:
+    missed = [50.0, 50.0, 9.0, 9.0]
+    states = [state_of(tmp_path / f"{name}.pt", {name: missed}) for name in ("b.jpg", "a.jpg")]
+    assert main(["merge", *states, "--quiet", "--html", str(tmp_path / "page.html")]) == 0
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert {"a.jpg", "b.jpg"} <= {words.strip() for tag, words in page.texts if tag == "th"}

@@ -1,17 +1,21 @@
 """COCO's JSON: masks, as polygons and as run-length encodings."""
 
 import json
+import math
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pycocotools import mask
 
 from detmetrics import MeanAveragePrecision
+from detmetrics.files import polygons
 from detmetrics.files.coco import from_coco, to_coco
+from detmetrics.files.json_table import is_number
 from detmetrics.functional import mean_average_precision
 from detmetrics.overlap.rle import decode_masks
 from tests import oracle
@@ -151,6 +155,20 @@ def test_broken_segmentations(masks: Documents, value: Any, message: str) -> Non
     where = 'results: entry 1: "segmentation" of image_id 3: '
     with pytest.raises(ValueError, match=f"^{re.escape(where + message)}"):
         from_coco(annotations, results, masks=True)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        *([], [0, 1], [0.5, 1], [0.5, -1.5], [2**62, 2**62], [-(2**63), 0.5], [2**63, 0], [2**63, 0.5], [10**400, 0.5]),
+        *([10**400, 1], [1e308, 1e308], [math.inf, -math.inf], [math.nan, 1], [1, math.inf], [True, 1], [True, 0.5]),
+        *(["1", 2.0], [None], [[1.0]], [0.5, "x"], [np.float64(1), 2.0], [np.int64(1), 2], [1j, 2.0], [b"1", 1]),
+        [-1e308, -1e308, 1.0],
+    ],
+    ids=str,
+)
+def test_coordinates_seen_together_are_what_each_of_them_is(points: list[Any]) -> None:
+    assert polygons._are_numbers(points) == all(map(is_number, points))
 
 
 def test_polygons_of_an_image_that_is_too_large(masks: Documents) -> None:

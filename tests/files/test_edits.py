@@ -131,17 +131,29 @@ def edit_files(
     assert {0, 1} <= codes  # some edits leave files that can be read
 
 
+# Boxes are read from files of keypoints, whose results have none unless their writer adds them.
+KEYPOINT_ANNOTATIONS = {
+    **ANNOTATIONS,
+    "categories": [
+        {**row, "keypoints": ["nose", "tail"], "skeleton": [[1, 2]], "supercategory": "animal"}
+        for row in ANNOTATIONS["categories"]
+    ],
+    "annotations": [{**row, "keypoints": [3, 3, 2, 0, 0, 0], "num_keypoints": 1} for row in ANNOTATIONS["annotations"]],
+}
+KEYPOINT_RESULTS = [{**row, "keypoints": [3.5, 3, 1, 5, 5, 0.5]} for row in RESULTS]
+
 BOXES = "boxes", ANNOTATIONS, RESULTS, lambda rng: rng.choice([[], ["--per-class"], ["--shard", "1/3"]])
 MASKS = "masks", MASK_ANNOTATIONS, MASK_RESULTS, lambda rng: ["--iou-type", rng.choice(["segm", "segm", "boundary"])]
+KEYPOINTS = "keypoints", KEYPOINT_ANNOTATIONS, KEYPOINT_RESULTS, lambda rng: []
 
 
-@pytest.mark.parametrize("files", [BOXES, MASKS], ids=lambda files: files[0])
+@pytest.mark.parametrize("files", [BOXES, MASKS, KEYPOINTS], ids=lambda files: files[0])
 def test_edited_coco_files(tmp_path: Path, files: Any) -> None:
     edit_files(tmp_path, *files[1:3], range(FEW), files[3])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("files", [BOXES, MASKS], ids=lambda files: files[0])
+@pytest.mark.parametrize("files", [BOXES, MASKS, KEYPOINTS], ids=lambda files: files[0])
 def test_many_edited_coco_files(tmp_path: Path, files: Any) -> None:
     edit_files(tmp_path, *files[1:3], range(FEW, MANY), files[3])
 
@@ -188,7 +200,9 @@ def edit_states(path: Path, seeds: range) -> None:
             edit_state(document, rng)
             if rng.random() < 0.6 and all(isinstance(document.get(key), dict) for key in ("settings", "state")):
                 with contextlib.suppress(Exception):  # a checksum that fits what was edited
-                    document["checksum"] = states.checksum(document["settings"], document["state"])
+                    document["checksum"] = states.checksum(
+                        *(document.get(key) for key in ("settings", "state", "image_ids"))
+                    )
             torch.save(document, path)
         try:
             codes.add(ends_well(["merge", str(path)]))

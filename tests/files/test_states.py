@@ -12,10 +12,16 @@ import pytest
 import torch
 
 from detmetrics import MeanAveragePrecision, demo
+from detmetrics.cli import main
 from detmetrics.detection.row_checks import check_rows
 from detmetrics.detection.rows import Rows
 from detmetrics.files import states
 
+ODD_IDS: list[Any] = [
+    *(None, 7, "", "ids", "{}", "7", '{"0": 1}', "[0, 1]", '[["a", 0]]', '[[-1, "a"]]', "[[0, true]]", "[[0, 1.5]]"),
+    *('[[0, "a"], [1, "a"]]', '[[0, "a"], [0, "b"]]', '[[9223372036854775808, "a"]]', "[" * 100_000),
+    '[[77, "a"]]',  # not those of the images
+]
 SETTINGS = {"class_names": {0: "cat", 1: "dog", 2: "bird"}}
 
 
@@ -32,13 +38,13 @@ def edited(path: Path, edit: Callable[[dict[str, Any]], None], sign: bool = Fals
     document = torch.load(path, weights_only=True)
     edit(document)
     if sign:
-        document["checksum"] = states.checksum(document["settings"], document["state"])
+        document["checksum"] = states.checksum(*(document[key] for key in ("settings", "state", "image_ids")))
     torch.save(document, path)
     return path
 
 
 def rows_of(path: Path) -> Rows:
-    _, state = states.load(path)
+    state = states.load(path).state
     found = {name.split("_")[1]: torch.cat(list(value)) for name, value in state.items() if "pending" not in name}
     return Rows(*(found[part] for part in Rows._fields))
 
@@ -77,13 +83,14 @@ def test_an_edited_cell_is_noticed_wherever_it_is(saved: Path) -> None:
     [
         (lambda d: d["settings"].update(iou_type="segm"), "its checksum does not fit"),
         (lambda d: d["settings"]["class_names"].update({2: "Bird"}), "its checksum does not fit"),
+        (lambda d: d.update(image_ids='[[0, "a"]]'), "its checksum does not fit"),
         (lambda d: d.pop("checksum"), "its checksum does not fit"),
         (lambda d: d.pop("settings"), "expected a dict of settings and a dict of int64 states, got others"),
         (lambda d: d.pop("state"), "expected a dict of settings and a dict of int64 states, got others"),
         (lambda d: d.update(state=[]), "expected a dict of settings and a dict of int64 states, got others"),
         (lambda d: d["state"].update(x=[torch.ones(3)]), "expected a dict of settings and a dict of int64 states"),
-        (lambda d: d.update(version=4), "expected format version 3, got 4; save it with this version"),
-        (lambda d: d.update(version=torch.ones(2)), "expected format version 3, got tensor"),
+        (lambda d: d.update(version=3), "expected format version 4, got 3; save it with this version"),
+        (lambda d: d.update(version=torch.ones(2)), "expected format version 4, got tensor"),
         (lambda d: (d.pop("version"), d.update(format="detmetrics state 2")), "got 'detmetrics state 2'; save it"),
         (lambda d: d.pop("format"), "expected a file written by --save-state"),
     ],
@@ -108,6 +115,7 @@ def _settings(**new: Any) -> Callable[[dict[str, Any]], None]:
         _settings(class_names=7),
         _settings(box_format=[]),
         _settings(area_ranges=[1]),
+        *(lambda document, text=text: document.update(image_ids=text) for text in ODD_IDS),
         lambda document: document["state"].clear(),
         lambda document: document["state"].update({name: [] for name in list(document["state"])[1:2]}),
         lambda document: document["state"].update(dict.fromkeys(document["state"], torch.tensor(3))),
@@ -180,3 +188,70 @@ def test_a_zip_of_something_else_is_no_state(tmp_path: Path) -> None:
     path.write_bytes(content.getvalue())
     with pytest.raises(ValueError, match="expected a file written by --save-state"):
         states.load(path)
+
+
+# ------------------------------------------------------------------------------------------------------ ids of images
+
+
+def state_of(path: Path, ids: list[Any], score: float = 0.5) -> Path:
+    """The state of images that all have one target and one detection of it, as the command saves it."""
+    annotations = {
+        "images": [{"id": i} for i in ids],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": n, "image_id": i, "category_id": 1, "bbox": [0, 0, 9, 9]} for n, i in enumerate(ids)],
+    }
+    results = [{"image_id": i, "category_id": 1, "bbox": [0, 0, 9, 8], "score": score} for i in ids]
+    files = [path.with_suffix(suffix) for suffix in (".gt.json", ".dt.json")]
+    for file, document in zip(files, (annotations, results), strict=True):
+        file.write_text(json.dumps(document))
+    assert main(["evaluate", *map(str, files), "--quiet", "--save-state", str(path)]) == 0
+    return path
+
+
+LONG = 10**300  # longer than what torch reads from its pickles
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["a.jpg", "b.jpg"], ["b.jpg", "c.jpg", "d.jpg"]),  # "b.jpg" is 1 in one file and 0 in the other
+        ([3, 4], [4, -1]),
+        ([7, 2**64, LONG], [LONG]),
+        ([1, "1"], ["1", 2]),
+        (["\ud800", "\n"], ["\n", "x" * 500]),
+    ],
+    ids=str,
+)
+def test_images_of_merged_files_are_the_same_if_their_ids_are(tmp_path: Path, first: Any, second: Any) -> None:
+    paths = [state_of(tmp_path / "1.pt", first), state_of(tmp_path / "2.pt", second)]
+    for order in (paths, paths[::-1]):
+        _, metric = states.merge(order)
+        with pytest.warns(UserWarning, match=r"1 image \(id .*\) was seen again .* about the same predictions"):
+            metric.compute()
+        assert (metric.num_images, metric.num_duplicates) == (len({*map(repr, [*first, *second])}), 1)
+        assert [metric.image_ids[key] for key in metric.data().keys.tolist()] == sorted(
+            {*first, *second}, key=lambda i: (isinstance(i, str), i)
+        )
+
+
+def test_ids_that_are_their_own_numbers_are_not_saved(tmp_path: Path) -> None:
+    path = state_of(tmp_path / "1.pt", [3, 8])
+    assert states.load(path).image_ids == {}
+    _, metric = states.merge([path, state_of(tmp_path / "2.pt", [4])])
+    assert metric.image_ids == {}
+    assert metric.data().keys.tolist() == [3, 4, 8]
+
+
+def test_images_without_ids_stay_as_they_are_beside_such_with_ids(saved: Path, tmp_path: Path) -> None:
+    named = MeanAveragePrecision(**SETTINGS)
+    preds, target = demo.generate(num_images=2, num_detections=8, num_classes=3)
+    named.update(preds, [{**item, "image_id": key} for item, key in zip(target, (0, 1), strict=True)])
+    named.image_ids = {0: "a", 1: "b"}
+    unnamed = MeanAveragePrecision(**SETTINGS)
+    unnamed.update(preds, [{key: value for key, value in item.items() if key != "image_id"} for item in target])
+    paths = [tmp_path / "named.pt", tmp_path / "unnamed.pt"]
+    for path, metric in zip(paths, (named, unnamed), strict=True):
+        states.save(path, metric, SETTINGS)
+    _, merged = states.merge(paths)
+    merged.compute()
+    assert (merged.num_images, merged.num_duplicates) == (4, 0)
