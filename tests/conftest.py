@@ -31,6 +31,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> workers.World:
     return functools.cache(lambda size: workers.run_world(size, tmp_path_factory.mktemp(f"world{size}")))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """``pytest -m cuda`` runs the tests that need a GPU."""
+    for item in items:
+        if "cuda" in getattr(item, "fixturenames", ()):
+            item.add_marker("cuda")
+
+
 @pytest.fixture
 def cuda() -> torch.device:
     """The GPU, for the few tests that need one."""

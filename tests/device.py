@@ -1,40 +1,36 @@
-"""Finds what would make a GPU wait, on a machine without one."""
+"""What tests on a GPU share."""
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-
-READS = (
-    "_local_scalar_dense",
-    "nonzero",
-    "is_nonzero",
-    "item",
-    "equal",
-    "unique",
-    "_unique2",
-    "unique_dim",
-    "bincount",
-)
 
 
-class HostReads(TorchDispatchMode):
-    """Notes the operations that wait for the device, and copies between devices."""
+def to_device(value: Any, device: Any) -> Any:
+    """A value with every tensor in it moved."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: to_device(child, device) for key, child in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(to_device(child, device) for child in value))
+    return type(value)(to_device(child, device) for child in value) if isinstance(value, list | tuple) else value
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[str] = []
 
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = function.__name__.split(".")[0]
-        tensors = [value for value in torch.utils._pytree.tree_leaves((args, kwargs)) if isinstance(value, Tensor)]
-        masked = name.startswith(("index", "_index")) and any(t.dtype == torch.bool for t in tensors[1:])
-        by_count = name == "repeat_interleave" and not (kwargs or {}).get("output_size")
-        if name in READS or masked or by_count:
-            self.seen.append(name)
-        result = function(*args, **(kwargs or {}))
-        tensors += [value for value in torch.utils._pytree.tree_leaves(result) if isinstance(value, Tensor)]
-        if len({t.device for t in tensors}) > 1:
-            self.seen.append(f"{name} between devices")
-        return result
+@contextlib.contextmanager
+def never_waiting() -> Iterator[None]:
+    """A block in which whatever makes the host wait for the GPU raises."""
+    _set_mode("error")
+    try:
+        yield
+    finally:
+        _set_mode("default")
+
+
+def _set_mode(mode: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch calls the mode a prototype
+        torch.cuda.set_sync_debug_mode(mode)

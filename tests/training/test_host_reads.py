@@ -10,15 +10,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.launches import Launches
 from detmetrics import ragged
+from detmetrics.demo import generate
+from detmetrics.detection import average_precision
 from detmetrics.state import devices
 from tests.training import registry
 
-ALWAYS = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_consecutive", "unique_dim", "equal")
-TWICE = ("bincount",)  # on a GPU it reads the smallest and the largest value
 SETTLE = 12  # reads that finding the overlaps of all pending images may take; update() itself has none
 COMPUTE = {  # and those of compute(), once an epoch: some for each round of matching, so they vary a little
     "MeanAveragePrecision": 100,
@@ -30,70 +29,6 @@ COMPUTE = {  # and those of compute(), once an epoch: some for each round of mat
     "DetectionRecall": 35,
     "DetectionReport": 35,
 }
-
-
-class HostReads:
-    """Counts, within the block, the operations that read a number or a size from the device."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-        self._modes = [_Operations(self.found), _Methods(self.found)]
-
-    def __enter__(self) -> "HostReads":
-        for mode in self._modes:
-            mode.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        for mode in reversed(self._modes):
-            mode.__exit__(*error)
-
-
-class _Operations(TorchDispatchMode):
-    def __init__(self, found: list[str]) -> None:
-        super().__init__()
-        self.found = found
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        name = function.overloadpacket.__name__
-        if _reads(name, args, kwargs):
-            self.found += [name] * (2 if name in TWICE else 1)
-        return function(*args, **kwargs)
-
-
-def _reads(name: str, args: Any, kwargs: Any) -> bool:
-    if name == "repeat_interleave":
-        return kwargs.get("output_size") is None
-    if name in ("index", "index_put", "index_put_"):
-        return any(_is_mask(index) for index in args[1])
-    if name in ("_to_copy", "copy_"):
-        return _leaves_device(name, args, kwargs)
-    return name in ALWAYS or name in TWICE
-
-
-class _Methods(TorchFunctionMode):
-    """Methods that reach no operation on a CPU tensor."""
-
-    def __init__(self, found: list[str]) -> None:
-        super().__init__()
-        self.found = found
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function in (Tensor.tolist, Tensor.numpy, Tensor.cpu):
-            self.found.append(function.__name__)
-        return function(*args, **(kwargs or {}))
-
-
-def _is_mask(index: Tensor | None) -> bool:
-    return index is not None and index.dtype in (torch.bool, torch.uint8)
-
-
-def _leaves_device(name: str, args: Any, kwargs: Any) -> bool:
-    """Whether a copy goes from ``meta`` to the host."""
-    source = args[1] if name == "copy_" else args[0]
-    goal = args[0].device if name == "copy_" else kwargs.get("device")
-    return source.device.type == "meta" and goal is not None and torch.device(goal).type != "meta"
 
 
 @pytest.mark.parametrize(
@@ -113,9 +48,9 @@ def _leaves_device(name: str, args: Any, kwargs: Any) -> bool:
 )
 def test_each_kind_of_read_is_seen(read: Callable[[Tensor], Any]) -> None:
     values = torch.tensor([1, 2, 3])
-    with HostReads() as reads:
+    with Launches() as launches:
         read(values)
-    assert reads.found
+    assert launches.reads
 
 
 # --------------------------------------------------------------------------------------- segmentation, classification
@@ -130,10 +65,10 @@ def test_counting_reads_nothing(name: str, task: str, scores: bool, ids: bool) -
     metric = registry.make(name, task=task, ignore_index=255).to("meta")
     preds, target = registry.pixels(name, task, scores, "meta")
     more = {"image_ids": torch.arange(registry.IMAGES, device="meta")} if ids else {}
-    with HostReads() as reads:
+    with Launches() as launches:
         for _ in range(2):
             metric.update(preds, target, **more)
-    assert reads.found == []
+    assert not launches.reads
     assert metric.update_count == 2
 
 
@@ -153,10 +88,10 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_detection_updates_read_nothing(name: str, ids: bool) -> None:
     metric = registry.make(name)
     batches = [registry.detections(seed, ids) for seed in range(5)]
-    with HostReads() as reads:
+    with Launches() as launches:
         for preds, target in batches:
             metric.update(preds, target)
-    assert reads.found == []
+    assert not launches.reads
     assert metric.num_rows("bbox_pending_images") == 5 * registry.IMAGES
 
 
@@ -174,11 +109,31 @@ def _count_reads(name: str, batches: int) -> tuple[int, int]:
     metric = registry.make(name)
     for seed in range(batches):
         metric.update(*registry.detections(seed))
-    with HostReads() as settling:
+    with Launches() as settling:
         metric.settle()
-    with HostReads() as computing:
+    with Launches() as computing:
         metric.compute()
-    return len(settling.found), len(computing.found)
+    return settling.reads.total(), computing.reads.total()
+
+
+KERNELS = {"settle": 300, "MeanAveragePrecision": 700, "DetectionF1Score": 320}  # operations, about a kernel each
+READS = {"settle": 12, "MeanAveragePrecision": 25, "DetectionF1Score": 20}
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+@pytest.mark.parametrize("name", ["MeanAveragePrecision", "DetectionF1Score"])
+def test_few_kernels_for_many_images(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(average_precision, "AREA_BUDGET", {"cpu": average_precision.AREA_BUDGET["cuda"]})
+    metric = registry.make(name)
+    metric.update(*generate(num_images=500, num_detections=100, num_classes=80))
+    with Launches() as settling:
+        metric.settle()
+    with Launches() as computing:
+        metric.compute()
+    assert settling.kernels.total() <= KERNELS["settle"]
+    assert settling.reads.total() <= READS["settle"]
+    assert computing.kernels.total() <= KERNELS[name]
+    assert computing.reads.total() <= READS[name]
 
 
 def test_no_public_metric_is_missing() -> None:
