@@ -9,6 +9,8 @@ import torchmetrics
 
 import detmetrics
 from detmetrics import functional
+from detmetrics.compat import pycocotools as compat_pycocotools
+from detmetrics.compat import torchmetrics as compat_torchmetrics
 
 CLASSES = [getattr(detmetrics, name) for name in detmetrics.__all__ if inspect.isclass(getattr(detmetrics, name))]
 METRICS = [kind for kind in CLASSES if issubclass(kind, detmetrics.Metric) and kind is not detmetrics.Metric]
@@ -61,7 +63,7 @@ def test_a_function_takes_what_its_class_takes(function: Any) -> None:
         return
     of_class = {n: (p.default, p.annotation) for n, p in parameters(kind).items() if n not in ("kwargs", "digits")}
     of_function = {n: (p.default, p.annotation) for n, p in parameters(function).items()}
-    for inputs in ("preds", "target", "image_ids"):
+    for inputs in parameters(kind.update):
         of_function.pop(inputs, None)
     assert repr(of_function) == repr(of_class)  # NaN is a default
 
@@ -89,3 +91,41 @@ def test_no_class_is_deeper_than_one_base_per_family() -> None:
 def test_help_shows_the_operating_point() -> None:
     text = inspect.getdoc(detmetrics.DetectionF1Score) or ""
     assert all(f"{name}: " in text for name in ("iou_threshold", "score_threshold", "average", "zero_division"))
+
+
+# ------------------------------------------------------------------------------------------------------ compat packages
+
+COMPAT = [getattr(compat_torchmetrics, name) for name in compat_torchmetrics.__all__]
+COMPAT_METRICS = [thing for thing in COMPAT if inspect.isclass(thing)]
+COMPAT_FUNCTIONS = [thing for thing in COMPAT if not inspect.isclass(thing)]
+# Three of the laws above do not hold there. A function takes what torchmetrics' function takes, not what the class
+# takes (tests/compat compares both with torchmetrics'). The base of BootStrapper is torchmetrics'. And pycocotools'
+# mask functions take pycocotools' arguments, by which tests/compat/test_pycocotools.py calls them.
+
+
+@pytest.mark.parametrize("kind", COMPAT_METRICS, ids=lambda kind: kind.__name__)
+def test_every_argument_of_a_compat_metric_is_in_its_own_signature_and_docstring(kind: Any) -> None:
+    test_every_argument_of_a_metric_is_in_its_own_signature_and_docstring(kind)
+
+
+@pytest.mark.parametrize("function", COMPAT_FUNCTIONS, ids=lambda function: function.__name__)
+def test_every_argument_of_a_compat_function_is_in_its_signature_and_docstring(function: Any) -> None:
+    test_every_argument_of_a_function_is_in_its_signature_and_docstring(function)
+
+
+def test_equal_arguments_of_compat_have_equal_texts() -> None:
+    texts: dict[str, set[str]] = {}
+    for thing in COMPAT:
+        for name, text in documented(thing.__doc__).items():
+            if name not in ("preds", "target", "class_metrics", "iou_threshold"):  # of pairs, or of results per class
+                texts.setdefault(name, set()).add(text)
+    assert not {argument: found for argument, found in texts.items() if len(found) > 1}
+
+
+@pytest.mark.parametrize("thing", [compat_pycocotools.COCO, compat_pycocotools.COCOeval, compat_pycocotools.Params])
+def test_every_argument_of_pycocotools_classes_is_documented(thing: Any) -> None:
+    assert documented(thing.__doc__).keys() == parameters(thing).keys()
+    for name, method in inspect.getmembers(thing, inspect.isfunction):
+        if not name.startswith("_"):
+            assert method.__doc__, name
+            assert documented(method.__doc__).keys() <= parameters(method).keys()
