@@ -1,0 +1,1 @@
+"""Panoptic segmentation: segments of two maps, matched and scored."""

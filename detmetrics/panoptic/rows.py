@@ -1,0 +1,108 @@
+"""The state of panoptic metrics: a row for each image, target segment and prediction without a match."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from detmetrics.count import repeats
+from detmetrics.count.repeats import Repeats
+from detmetrics.match.unique import HAS_PRED, HAS_TARGET, MATCHED, Outcomes
+from detmetrics.ragged import exclusive_cumsum, hash_runs, lexsort, owners, ranges, run_starts
+
+KEY, TARGET_HASH, HASH, NUM_ROWS = range(4)  # columns of an image: its id, hashes of target and outcome, its outcomes
+WIDTHS = {"images": 4, "outcomes": 4}
+
+
+@dataclass(frozen=True)
+class PanopticData:
+    """What readers read: B images in the order of their keys, and their n outcomes."""
+
+    keys: Tensor  # (B,) int64: ids, or negative
+    image: Tensor  # (n,) int64, an index into keys
+    label: Tensor  # (n,) int64, an index into the labels of the classes
+    has_target: Tensor  # (n,) bool: if it does not match, a false negative
+    has_pred: Tensor  # (n,) bool: if it does not match, a false positive
+    intersection: Tensor  # (n,) int64, pixels of a match, or else of a target and the prediction that it overlaps best
+    union: Tensor  # (n,) int64, see Outcomes
+    iou: Tensor  # (n,) float64; -1 where there is no match
+    num_duplicates: int
+
+
+def image_rows(keys: Tensor, target_hashes: Tensor, found: Outcomes) -> Tensor:
+    """The rows of images, ``(B, 4)`` int64."""
+    hashes = hash_runs(found.rows, found.image, len(keys))
+    num_rows = torch.zeros_like(keys).index_add_(0, found.image, torch.ones_like(found.image))
+    return torch.stack([keys, target_hashes, hashes, num_rows], dim=1)
+
+
+def read(images: Tensor, outcomes: Tensor, duplicates: str) -> tuple[PanopticData, Repeats]:
+    """Put images in the order of their keys, leave out repeated ones, and unpack the columns.
+
+    Args:
+        images: ``(B, 4)`` int64.
+        outcomes: ``(n, 4)`` int64, image after image.
+        duplicates: ``"keep"`` to leave no image out.
+
+    Raises:
+        ValueError: if one key stands for two images with other targets.
+    """
+    order = lexsort(images[:, KEY], images[:, TARGET_HASH], images[:, HASH])
+    left_out = repeats.NONE
+    if duplicates != "keep":
+        order, left_out = _distinct(images, order)
+    start, count = exclusive_cumsum(images[:, NUM_ROWS])[order], images[order, NUM_ROWS]
+    total = int(count.sum())
+    rows = outcomes.index_select(0, ranges(start, count, total))
+    label, flags, intersection, union = rows.unbind(1)
+    data = PanopticData(
+        keys=images[order, KEY],
+        image=owners(count, total),
+        label=label.contiguous(),
+        has_target=flags & HAS_TARGET != 0,
+        has_pred=flags & HAS_PRED != 0,
+        intersection=intersection,
+        union=union,
+        iou=torch.where(flags & MATCHED != 0, intersection.double() / union, -1.0),
+        num_duplicates=left_out.total,
+    )
+    return data, left_out
+
+
+def _distinct(images: Tensor, order: Tensor) -> tuple[Tensor, Repeats]:
+    """The order without repeated images, and those. Which copy stays depends on its hashes alone."""
+    keys, targets, hashes = (images[order, column] for column in (KEY, TARGET_HASH, HASH))
+    starts = run_starts(keys)
+    if bool(starts.all()):
+        return order, repeats.NONE
+    other = run_starts(keys, targets) & ~starts
+    if bool(other.any()):
+        key = int(keys[other][0])
+        raise ValueError(
+            f"image_ids: expected one target for an id, got two images with id {key} and other targets; "
+            f"{repeats.REMEDY}"
+        )
+    first = starts.nonzero().squeeze(1).index_select(0, starts.cumsum(0) - 1)  # of each key
+    return order[starts], repeats.repeats_of(keys, ~starts, hashes == hashes.index_select(0, first))
+
+
+def check_rows(images: Tensor, outcomes: Tensor, num_classes: int) -> None:
+    """Raise a ``ValueError`` if no reader could make sense of rows from elsewhere.
+
+    Args:
+        images: ``(B, 4)`` int64.
+        outcomes: ``(n, 4)`` int64.
+        num_classes: C.
+    """
+    counts = images[:, NUM_ROWS]
+    if bool((counts < 0).any()) or int(counts.sum()) != len(outcomes):
+        raise ValueError(f"images: expected numbers of outcomes that sum to {len(outcomes)}, got {int(counts.sum())}")
+    label, flags, intersection, union = outcomes.unbind(1)
+    valid = (label >= 0) & (label < num_classes) & (flags >= 1) & (flags <= HAS_TARGET + HAS_PRED + MATCHED)
+    valid &= (intersection >= 0) & (union >= intersection) & ((flags & MATCHED == 0) | (2 * intersection >= union))
+    valid &= (flags & MATCHED == 0) | (flags & HAS_TARGET != 0) & (union > 0)
+    if not bool(valid.all()):
+        row = int((~valid).nonzero()[0])
+        raise ValueError(f"outcomes: expected classes, flags and pixels, got {outcomes[row].tolist()} in row {row}")
