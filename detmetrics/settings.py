@@ -72,3 +72,8 @@ class Fixed:
 
     def __set__(self, metric: Any, value: Any) -> None:
         raise ValueError(f"{self.name}: fixed when a {type(metric).__name__} is made, since its state depends on it")
+
+
+def fixed_names(kind: type) -> list[str]:
+    """The attributes of a class that are :class:`Fixed`."""
+    return [name for name in dir(kind) if isinstance(getattr(kind, name, None), Fixed)]

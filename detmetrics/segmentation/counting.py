@@ -78,6 +78,10 @@ class Counting:
         counts, invalid = count_masks(preds, target, self.ignore_index, self.cut, self.bounds)
         return Counted(counts if per_image else counts.sum(dim=0), invalid)
 
+    def pooled(self, by_image: Tensor) -> Tensor:
+        """The counts of several images (B, ...) together, (...)."""
+        return by_image.sum(dim=0)
+
     def explain(self, preds: Tensor, target: Tensor) -> None:
         """Raise a ``ValueError`` that names the first invalid value, if there is one."""
         num_labels = self.num_classes if self.has_label_maps else 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -36,15 +37,22 @@ def score(name: str, counts: ImageCounts, settings: ScoreSettings) -> Tensor | d
         have names.
     """
     table = counts.total if settings.aggregate == "dataset" else counts.by_image  # (C, 4) or (B, C, 4)
+    return reduced(name, _formula(name, settings), table.unbind(dim=-1), settings)
+
+
+def reduced(
+    name: str, formula: Formula, columns: Sequence[Tensor], settings: ScoreSettings
+) -> Tensor | dict[str, Tensor]:
+    """A formula over columns, ``(B, C)`` or ``(C,)`` each, reduced as the settings say; see :func:`score`."""
     weights = settings.class_weights
     values = averages.average(
-        _formula(name, settings),
-        table.unbind(dim=-1),
+        formula,
+        columns,
         average=settings.average,
         aggregate=settings.aggregate,
         zero_division=settings.zero_division,
         class_weights=None if weights is None else torch.tensor(weights, dtype=torch.float64),
-        excluded=excluded_mask(settings, table),
+        excluded=excluded_mask(settings, columns[0]),
     )
     if settings.average != "none" or settings.class_names is None:
         return values

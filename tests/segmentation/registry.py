@@ -17,6 +17,7 @@ class Entry(NamedTuple):
     metric: type[CountingMetric]
     function: Callable[..., Any]
     settings: list[dict[str, Any]]  # of the constructor; each is tried
+    measures: bool = False  # goes through images class by class, and waits for the device
 
 
 SCORE_SETTINGS: list[dict[str, Any]] = [
@@ -26,6 +27,11 @@ SCORE_SETTINGS: list[dict[str, Any]] = [
     {"class_names": ["a", "b", "c", "d"], "aggregate": "classwise", "average": "none", "exclude_classes": 0},
     {"task": "binary", "aggregate": "imagewise"},
     {"task": "multilabel", "num_classes": 3, "average": "weighted", "aggregate": "classwise"},
+]
+SURFACE_SETTINGS: list[dict[str, Any]] = [
+    {"num_classes": 4, "average": "none", "spacing": [0.7, 1.3]},
+    {"num_classes": 4, "aggregate": "imagewise", "ignore_index": [1, 255], "zero_division": 1.0, "definition": "monai"},
+    {"task": "multilabel", "num_classes": 3, "average": "weighted", "definition": "medpy"},
 ]
 OTHERS: list[dict[str, Any]] = [
     {"num_classes": 4, "ignore_index": 255},
@@ -51,6 +57,40 @@ REGISTRY = {
             detmetrics.SegmentationConfusionMatrix,
             functional.segmentation_confusion_matrix,
             [{**settings, "normalize": "true"} for settings in OTHERS],
+        ),
+        Entry(
+            detmetrics.HausdorffDistance,
+            functional.hausdorff_distance,
+            [{**settings, "empty": "diagonal", "percentile": 95} for settings in SURFACE_SETTINGS],
+            measures=True,
+        ),
+        Entry(
+            detmetrics.SurfaceDice,
+            functional.surface_dice,
+            [*SURFACE_SETTINGS[:2], {"num_classes": 4, "aggregate": "dataset", "average": "micro", "tolerance": 0.5}],
+            measures=True,
+        ),
+        Entry(
+            detmetrics.AverageSurfaceDistance,
+            functional.average_surface_distance,
+            [SURFACE_SETTINGS[0], {**SURFACE_SETTINGS[2], "aggregate": "dataset", "empty": "diagonal"}],
+            measures=True,
+        ),
+        Entry(
+            detmetrics.SegmentationBoundaryIoU,
+            functional.segmentation_boundary_iou,
+            [{**settings, "dilation_ratio": 0.2} for settings in (*SCORE_SETTINGS[:2], SCORE_SETTINGS[5])],
+        ),
+        Entry(
+            detmetrics.SegmentationBoundaryF1Score,
+            functional.segmentation_boundary_f1_score,
+            [SCORE_SETTINGS[0], SCORE_SETTINGS[1]],
+            measures=True,
+        ),
+        Entry(
+            detmetrics.SegmentationTrimapIoU,
+            functional.segmentation_trimap_iou,
+            [{**settings, "width_px": 1} for settings in (*SCORE_SETTINGS[:2], SCORE_SETTINGS[4])],
         ),
         Entry(detmetrics.SegmentationReport, functional.segmentation_report, OTHERS),
         Entry(

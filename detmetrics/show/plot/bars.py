@@ -55,7 +55,8 @@ def class_bars(
     drawing.fraction_axis(ax.xaxis, scores, label)
     if len(defined) > 1:
         mean = math.fsum(floats[name] for name in defined) / len(defined)
-        ax.axvline(mean, color="black", linestyle="--", linewidth=1.0, zorder=2)
+        if math.isfinite(mean):
+            ax.axvline(mean, color="black", linestyle="--", linewidth=1.0, zorder=2)
         ax.set_xlabel(f"{label} (dashed: mean {mean:.3f})".strip())
     if not ranked:
         drawing.note(ax, "no classes")
@@ -176,7 +177,7 @@ def size_bars(results: Mapping[str, Scalar], ax: Any = None) -> tuple[Any, Any]:
 
 def _bars(ax: Any, scores: Sequence[float], size: float | None) -> None:
     """Horizontal bars from the top, with their values if there is a size for them."""
-    widths = [0.0 if math.isnan(score) else score for score in scores]
+    widths = [score if math.isfinite(score) else 0.0 for score in scores]  # a distance may be infinite
     ax.barh(range(len(scores)), widths, height=0.75, color=drawing.COLOURS[0])
     drawing.grid(ax, "x")
     far = 0.85 * max([1.0, *widths])
@@ -184,11 +185,11 @@ def _bars(ax: Any, scores: Sequence[float], size: float | None) -> None:
         if math.isnan(score):
             ax.text(0.01, y, "undefined", va="center", fontsize=size or 5.5, color=drawing.GREY, style="italic")
         elif size is not None:
-            inside = score > far
+            inside = widths[y] > far
             style = {"ha": "right", "color": "white"} if inside else {"ha": "left", "color": "black"}
             ax.annotate(
                 f"{score:.3f}",
-                (score, y),
+                (widths[y], y),
                 (-4 if inside else 4, 0),
                 bbox={"pad": 0.5, "facecolor": "none" if inside else "white", "edgecolor": "none"},
                 textcoords="offset points",

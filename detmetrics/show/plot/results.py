@@ -12,7 +12,14 @@ from detmetrics.reduce.formulas import divide
 from detmetrics.show.tables import Headline, headlines
 
 Scalar = float | Tensor
-_SCORES = {"f1": "F1", "iou": "IoU", "f_beta": "F-beta"}
+_SCORES = {
+    "f1": "F1",
+    "iou": "IoU",
+    "f_beta": "F-beta",
+    "boundary_iou": "Boundary IoU",
+    "boundary_f1": "Boundary F1",
+    "trimap_iou": "Trimap IoU",
+}
 
 
 def label_of(key: str) -> str:

@@ -1,0 +1,233 @@
+"""The boundary F1 of a segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from detmetrics.segmentation.boundary_scores import BoundaryF1Settings, boundary_score
+from detmetrics.segmentation.metric import CountingMetric, evaluate
+from detmetrics.segmentation.scores import support
+from detmetrics.settings import Fixed, Setting
+
+
+class SegmentationBoundaryF1Score(CountingMetric):
+    """Boundary F1, BF: how much of the contours of masks is near the contour of the other mask.
+
+    The contour of a mask are its pixels that have a neighbour along an axis outside of it. Outside of the image there
+    is no mask, and ignored pixels are in no mask. Precision is the share of the predicted contour with a pixel of the
+    target's contour no further than the distance (Euclidean, between the centres of pixels), recall is the share of the
+    target's contour with a predicted one, and the score is 2 P R / (P + R). It is 0 if one mask has no pixel, and
+    undefined if both have none. The support of a class are the pixels of its contour in the targets. Images have two
+    dimensions. ``aggregate="classwise"`` averages over images as the authors do; ``"dataset"`` pools the pixels of
+    contours.
+
+    Source: Csurka et al., What is a good evaluation measure for semantic segmentation? (BMVC 2013).
+
+    With ``aggregate="dataset"`` the state is of constant size, 32 bytes per class; otherwise, and for images with ids,
+    it is a row of ``16 + 32 C`` bytes per image.
+
+    The function is :func:`detmetrics.functional.segmentation_boundary_f1_score`.
+
+    Args:
+        dilation_ratio: The distance from the outline, as a share of the image's diagonal; at least one pixel.
+        task: ``"multiclass"`` (label maps), ``"binary"`` (one mask, whose foreground is reported) or ``"multilabel"``
+            (C masks).
+        num_classes: C. None for binary inputs, or if ``class_names`` has them.
+        class_names: The names of the C classes, in the results: a list, or a dict from label to name.
+        average: ``"micro"`` (counts pooled over the classes), ``"macro"`` (mean over the classes), ``"weighted"`` (mean
+            by the target support), ``"none"`` (one value per class).
+        aggregate: ``"dataset"`` (counts pooled over the images, then the score), ``"imagewise"`` (the score of each
+            image as if it were the data set, then the mean over images), ``"classwise"`` (for each class the mean over
+            images, then over classes; not with micro), ``"pooled"`` (the mean over all defined cells of images and
+            classes; macro or none).
+        ignore_index: Values of the target, labels or not, whose pixels are left out of everything: an int, several, or
+            None. A class among them is left out of averages too.
+        exclude_classes: Classes that are left out of averages alone, the background for example: an int, several, or
+            None.
+        class_weights: C numbers of 0 or more for macro averages: sum(w * s) / sum(w) over the defined cells.
+        zero_division: What stands for 0/0, also in a mean over nothing. NaN is left out of means.
+        threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
+        from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
+            same for both.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
+        kwargs: The keyword arguments of ``torchmetrics.Metric``.
+
+    Raises:
+        ValueError: if an argument does not fit.
+
+    Example:
+        >>> import torch
+        >>> from detmetrics import SegmentationBoundaryF1Score
+        >>> preds, target = torch.zeros(2, 1, 6, 6, dtype=torch.int64)
+        >>> preds[:, 1:5, 1:5], target[:, 1:5, 1:3] = 1, 1
+        >>> metric = SegmentationBoundaryF1Score(num_classes=2, average="none")
+        >>> metric.update(preds, target)
+        >>> metric.compute()
+        tensor([0.9565, 0.8000], dtype=torch.float64)
+    """
+
+    name = "boundary_f1"  # of detmetrics.segmentation.boundary_scores.FORMULAS
+
+    dilation_ratio = Fixed()
+    class_names = Setting()
+    average = Setting()
+    aggregate = Setting()
+    exclude_classes = Setting()
+    class_weights = Setting()
+
+    def __init__(
+        self,
+        *,
+        dilation_ratio: float = 0.0075,
+        task: str = "multiclass",
+        num_classes: int | None = None,
+        class_names: Sequence[str] | Mapping[int, str] | None = None,
+        average: str = "macro",
+        aggregate: str = "dataset",
+        ignore_index: int | Sequence[int] | None = None,
+        exclude_classes: int | Sequence[int] | None = None,
+        class_weights: Sequence[float] | Tensor | None = None,
+        zero_division: float = float("nan"),
+        threshold: float = 0.5,
+        from_logits: bool = False,
+        duplicates: str = "drop",
+        **kwargs: Any,
+    ) -> None:
+        settings = BoundaryF1Settings.of(
+            dilation_ratio=dilation_ratio,
+            task=task,
+            num_classes=num_classes,
+            class_names=class_names,
+            average=average,
+            aggregate=aggregate,
+            ignore_index=ignore_index,
+            exclude_classes=exclude_classes,
+            class_weights=class_weights,
+            zero_division=zero_division,
+            threshold=threshold,
+            from_logits=from_logits,
+            duplicates=duplicates,
+        )
+        super().__init__(settings, **kwargs)
+
+    def compute(self) -> Tensor | dict[str, Tensor]:
+        """The boundary F1 of all images so far.
+
+        Returns:
+            A 0-d float64 tensor in [0, 1]. With ``average="none"`` ``(C,)``, NaN for ignored and excluded classes, or a
+            dict of 0-d tensors ``boundary_f1/<name>`` if there are class names.
+
+        Raises:
+            ValueError: if an id has several targets, or if values of an earlier update were invalid.
+        """
+        return boundary_score(self.name, self.data(), self.settings)
+
+    def plot(self, val: Any = None, ax: Any = None) -> tuple[Any, Any]:
+        """Draw the score, or with ``average="none"`` a bar per class; over several results its history.
+
+        Args:
+            val: What ``compute()`` or ``forward()`` has returned, or a list of such results, one per epoch. None for
+                ``compute()`` now, on all ranks.
+            ax: A matplotlib axis to draw on. None for that of a new figure.
+
+        Returns:
+            The matplotlib figure and axis.
+
+        Raises:
+            ModuleNotFoundError: if matplotlib is not installed.
+            ValueError: if ``val`` has nothing that can be drawn.
+        """
+        from detmetrics.show.plot import pictures
+
+        names = self.settings.names
+        picture = pictures.Score(self.name, names, support=lambda: support(self.data(), self.settings))
+        return pictures.draw(picture, val, self.compute, ax)
+
+
+def segmentation_boundary_f1_score(
+    preds: Tensor,
+    target: Tensor,
+    image_ids: Sequence[int] | Tensor | None = None,
+    *,
+    dilation_ratio: float = 0.0075,
+    task: str = "multiclass",
+    num_classes: int | None = None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
+    average: str = "macro",
+    aggregate: str = "dataset",
+    ignore_index: int | Sequence[int] | None = None,
+    exclude_classes: int | Sequence[int] | None = None,
+    class_weights: Sequence[float] | Tensor | None = None,
+    zero_division: float = float("nan"),
+    threshold: float = 0.5,
+    from_logits: bool = False,
+    duplicates: str = "drop",
+) -> Tensor | dict[str, Tensor]:
+    """The boundary F1 score, BF, of a whole data set.
+
+    Args:
+        preds: multiclass: labels ``(B, ...)`` of any dtype, or scores ``(B, C, ...)``, whose largest counts. binary:
+            ``(B, ...)``, multilabel: ``(B, C, ...)``, scores of a floating dtype, or 0 and 1 of another.
+        target: multiclass: labels ``(B, ...)``; binary and multilabel: 0 and 1, of the shape of ``preds``.
+        image_ids: A non-negative int for each image, ``(B,)``: repeated images count once.
+        dilation_ratio: The distance from the outline, as a share of the image's diagonal; at least one pixel.
+        task: ``"multiclass"`` (label maps), ``"binary"`` (one mask, whose foreground is reported) or ``"multilabel"``
+            (C masks).
+        num_classes: C. None for binary inputs, or if ``class_names`` has them.
+        class_names: The names of the C classes, in the results: a list, or a dict from label to name.
+        average: ``"micro"`` (counts pooled over the classes), ``"macro"`` (mean over the classes), ``"weighted"`` (mean
+            by the target support), ``"none"`` (one value per class).
+        aggregate: ``"dataset"`` (counts pooled over the images, then the score), ``"imagewise"`` (the score of each
+            image as if it were the data set, then the mean over images), ``"classwise"`` (for each class the mean over
+            images, then over classes; not with micro), ``"pooled"`` (the mean over all defined cells of images and
+            classes; macro or none).
+        ignore_index: Values of the target, labels or not, whose pixels are left out of everything: an int, several, or
+            None. A class among them is left out of averages too.
+        exclude_classes: Classes that are left out of averages alone, the background for example: an int, several, or
+            None.
+        class_weights: C numbers of 0 or more for macro averages: sum(w * s) / sum(w) over the defined cells.
+        zero_division: What stands for 0/0, also in a mean over nothing. NaN is left out of means.
+        threshold: Scores at or above it count as 1, for binary and multilabel inputs; a probability.
+        from_logits: Whether these scores are logits rather than probabilities. The largest of multiclass scores is the
+            same for both.
+        duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
+            and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
+            also with another target).
+
+    Returns:
+        A 0-d float64 tensor in [0, 1]. With ``average="none"`` ``(C,)``, NaN for ignored and excluded classes, or a
+        dict of 0-d tensors ``boundary_f1/<name>`` if there are class names.
+
+    Raises:
+        ValueError: if an argument or an input does not fit.
+
+    Example:
+        >>> import torch
+        >>> from detmetrics.functional import segmentation_boundary_f1_score
+        >>> preds, target = torch.tensor([[[0, 0, 0, 1, 1]]]), torch.tensor([[[0, 1, 1, 1, 1]]])
+        >>> segmentation_boundary_f1_score(preds, target, num_classes=2).item()
+        0.8285714285714285
+    """
+    metric = SegmentationBoundaryF1Score(
+        dilation_ratio=dilation_ratio,
+        task=task,
+        num_classes=num_classes,
+        class_names=class_names,
+        average=average,
+        aggregate=aggregate,
+        ignore_index=ignore_index,
+        exclude_classes=exclude_classes,
+        class_weights=class_weights,
+        zero_division=zero_division,
+        threshold=threshold,
+        from_logits=from_logits,
+        duplicates=duplicates,
+        sync_on_compute=False,
+    )
+    result: Tensor | dict[str, Tensor] = evaluate(metric, preds, target, image_ids)
+    return result
