@@ -6,13 +6,16 @@ import sys
 from pathlib import Path
 
 from benchmarks import (
+    aims,
     detection_collection,
     detection_counts,
     detection_dense,
     detection_map,
     instance_masks,
+    panoptic,
     report,
     segmentation_counts,
+    surfaces,
 )
 from benchmarks.harness import Problem, available_cpus, differences, measure
 
@@ -24,7 +27,9 @@ PROBLEMS = (
     detection_dense.DENSE,
     detection_dense.CLASSES,
     instance_masks.PROBLEM,
+    panoptic.PROBLEM,
     *segmentation_counts.PROBLEMS,
+    surfaces.PROBLEM,
 )
 RESULTS = Path(__file__).parent / "results"
 SIZES = ("images", "detections", "classes", "batch_size", "height", "width")
@@ -33,6 +38,8 @@ SMOKE_TOLERANCE = 1e-12
 
 def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
+    if args.check:
+        return int(aims.check(RESULTS))
     problems = [problem for problem in PROBLEMS if args.problem in (None, problem.name)]
     attempt = _smoke if args.smoke else _compare
     failed = [problem.name for problem in problems if attempt(problem, args)]
@@ -48,12 +55,14 @@ def _compare(problem: Problem, args: argparse.Namespace) -> bool:
     contenders = [contender for contender in problem.contenders if _selected(contender.name, args.only)]
     if not contenders:
         return False
-    rows = measure(problem, contenders, size, device=args.device, threads=args.threads, rounds=args.rounds, log=_log)
-    text = report.markdown(problem, rows, size, args.device, args.threads)
+    options = {name: getattr(args, name) for name in ("device", "threads", "rounds", "busy")}
+    rows = measure(problem, contenders, size, **options, log=_log)
+    text = report.markdown(problem, rows, size, args.device, args.threads, args.busy)
     print(text, flush=True)
     if not args.only:
-        stem = "-".join([problem.name, args.device, *(f"{name}_{value}" for name, value in given.items())])
-        content = report.as_json(problem, rows, size, args.device, args.threads)
+        changed = {**given, **({"busy": args.busy} if args.busy else {})}
+        stem = "-".join([problem.name, args.device, *(f"{name}_{value}" for name, value in changed.items())])
+        content = report.as_json(problem, rows, size, args.device, args.threads, args.busy)
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{stem}.md").write_text(text)
         (RESULTS / f"{stem}.json").write_text(json.dumps(content, indent=1) + "\n")
@@ -91,10 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="where the tensors are")
     parser.add_argument("--threads", type=int, default=available_cpus(), help="CPU cores for each contender")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds; slow contenders get one")
+    parser.add_argument("--busy", type=int, default=0, metavar="N", help="processes that spin on the same CPUs")
     for name in SIZES:
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=int, metavar="N", help="instead of the problem's own size"
         )
+    parser.add_argument("--check", action="store_true", help="compare the newest results with what they should reach")
     parser.add_argument("--smoke", action="store_true", help="ours alone, once, on little data; nothing is written")
     return parser
 

@@ -9,18 +9,27 @@ from detmetrics.detection.mean_ap import mean_average_precision
 from detmetrics.detection.precision import detection_precision
 from detmetrics.detection.recall import detection_recall
 from detmetrics.detection.report import detection_report
+from detmetrics.panoptic.instances import instance_quality
+from detmetrics.panoptic.quality import panoptic_quality
 from detmetrics.segmentation.accuracy import segmentation_accuracy
+from detmetrics.segmentation.average_surface_distance import average_surface_distance
+from detmetrics.segmentation.boundary_f1 import segmentation_boundary_f1_score
+from detmetrics.segmentation.boundary_iou import segmentation_boundary_iou
 from detmetrics.segmentation.confusion import segmentation_confusion_matrix
 from detmetrics.segmentation.counts import score_counts, segmentation_counts
 from detmetrics.segmentation.f1_score import segmentation_f1_score
 from detmetrics.segmentation.fbeta_score import segmentation_fbeta_score
+from detmetrics.segmentation.hausdorff import hausdorff_distance
 from detmetrics.segmentation.iou import segmentation_iou
 from detmetrics.segmentation.precision import segmentation_precision
 from detmetrics.segmentation.recall import segmentation_recall
 from detmetrics.segmentation.report import segmentation_report
 from detmetrics.segmentation.specificity import segmentation_specificity
+from detmetrics.segmentation.surface_dice import surface_dice
+from detmetrics.segmentation.trimap_iou import segmentation_trimap_iou
 
 __all__ = [
+    "average_surface_distance",
     "classification_report",
     "detection_confusion_matrix",
     "detection_curves",
@@ -29,9 +38,14 @@ __all__ = [
     "detection_precision",
     "detection_recall",
     "detection_report",
+    "hausdorff_distance",
+    "instance_quality",
     "mean_average_precision",
+    "panoptic_quality",
     "score_counts",
     "segmentation_accuracy",
+    "segmentation_boundary_f1_score",
+    "segmentation_boundary_iou",
     "segmentation_confusion_matrix",
     "segmentation_counts",
     "segmentation_f1_score",
@@ -41,4 +55,6 @@ __all__ = [
     "segmentation_recall",
     "segmentation_report",
     "segmentation_specificity",
+    "segmentation_trimap_iou",
+    "surface_dice",
 ]

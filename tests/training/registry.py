@@ -35,12 +35,24 @@ SEGMENTATION: dict[str, dict[str, Any]] = {
 }
 CLASSIFICATION: dict[str, dict[str, Any]] = {"ClassificationReport": {}}
 COUNTING = {**SEGMENTATION, **CLASSIFICATION}
-EVERY = {**DETECTION, **COUNTING}
+PANOPTIC: dict[str, dict[str, Any]] = {
+    "InstanceQuality": {},
+    "PanopticQuality": {"things": [0, 1], "stuffs": [2], "class_names": NAMES},
+}
+CONTOURS: dict[str, dict[str, Any]] = {
+    "AverageSurfaceDistance": {},
+    "HausdorffDistance": {"percentile": 95},
+    "SegmentationBoundaryF1Score": {},
+    "SegmentationBoundaryIoU": {},
+    "SegmentationTrimapIoU": {},
+    "SurfaceDice": {"tolerance": 1.0},
+}
+EVERY = {**DETECTION, **COUNTING, **PANOPTIC, **CONTOURS}
 
 
 def make(name: str, **more: Any) -> Metric:
     settings = {**EVERY[name], **more}
-    if name in COUNTING and more.get("task") != "binary":
+    if name in (*COUNTING, *CONTOURS) and more.get("task") != "binary":
         settings |= {"num_classes": CLASSES}
     metric: Metric = getattr(detmetrics, name)(**settings)
     return metric
@@ -66,8 +78,20 @@ def pixels(name: str, task: str, scores: bool, device: str = "cpu", seed: int = 
     return torch.rand(shape, generator=generator).to(device), target.to(device)
 
 
+def segments(name: str, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Maps of instances, or of categories and instances, 8 pixels wide and high."""
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.randint(CLASSES, (IMAGES, 4, 4, 2), generator=generator)
+    target = target.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+    preds = target.clone()
+    preds[:, 0] = 1
+    return (preds, target) if name == "PanopticQuality" else (preds[..., 1], target[..., 1])
+
+
 def batch(name: str, seed: int = 0) -> tuple[Any, Any]:
     """The arguments of ``update()``."""
+    if name in PANOPTIC:
+        return segments(name, seed)
     return detections(seed) if name in DETECTION else pixels(name, "multiclass", seed % 2 == 0, seed=seed)
 
 
