@@ -30,7 +30,7 @@ grep '^|' "$out/calls.log" || tail -n 20 "$out/calls.log"
 step "benchmarks"
 for problem in "${problems[@]}"; do
     if [ "$device" = cuda ]; then
-        timeout 120 "$python" -m benchmarks.run --problem "$problem" --device cuda --rounds 3 \
+        timeout 120 "$python" -m benchmarks.run --problem "$problem" --device cuda --rounds 1 \
             2>>"$out/benchmarks.log" | grep '^|' || failed=1
     else
         "$python" -m benchmarks.run --problem "$problem" --smoke 2>>"$out/benchmarks.log" || failed=1
