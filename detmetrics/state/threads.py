@@ -34,8 +34,7 @@ def one_thread() -> Iterator[None]:
     """A block in which torch works in the calling thread alone; other threads keep the number they have.
 
     Torch divides an operation on more than 32,768 elements among its threads, and they spin at a barrier until the last
-    of them is done. Where data loaders keep the cores busy, that one may not even run: accumulating COCO's boxes took
-    60 times as long beside two busy processes on two cores, and twice as long in one thread.
+    of them is done. Where data loaders keep the cores busy, that one may not even run.
     """
     before = torch.get_num_threads()
     if before == 1 or _set_num_threads is None:
