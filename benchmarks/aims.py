@@ -87,7 +87,7 @@ AIMS: tuple[Ratio | Call, ...] = (
 def check(results: Path) -> bool:
     """Print every aim beside what was measured; whether one falls short."""
     rows = list(_rows(results))
-    print("\n".join([aligned([["what", "at most", "measured", ""], *rows])]))
+    print(aligned([["what", "at most", "measured", ""], *rows]))
     return any(row[-1] == "falls short" for row in rows)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
 import statistics
 import sys
@@ -21,6 +22,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks import detection_map, instance_masks, report, segmentation_counts
+from benchmarks.harness import synchronize
 from benchmarks.launches import Launches
 from benchmarks.memory import device_memory
 
@@ -44,7 +46,15 @@ class Cost:
     share: float | None  # bytes of input over time, of the bandwidth of a copy
 
 
-Case = tuple[str, Callable[[], Any], int | None]  # name, call, bytes of input where that is what bounds it
+@dataclass(frozen=True)
+class Case:
+    """A call to measure."""
+
+    name: str
+    call: Callable[[], Any]
+    before: Callable[[], Any]  # what is done before each round, outside of what is measured
+    repeats: int = 1  # calls in a row
+    num_bytes: int | None = None  # of input, where that is what bounds it
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     bandwidth = copy_bandwidth(args.device, 1 << 20 if args.small else COPY_BYTES[args.device])
     print(f"copy: {bandwidth / 1e9:,.0f} GB/s read and written", flush=True)
-    costs = [cost(*case, args.device, bandwidth, args.operations) for case in cases(args.device, args.small)]
+    costs = [cost(case, args.device, bandwidth, args.operations) for case in cases(args.device, args.small)]
     text = _markdown(costs, args.device, bandwidth)
     print(text)
     if not args.small:
@@ -80,13 +90,15 @@ def _detection_cases(device: str, small: bool) -> Iterator[Case]:
     data = detection_map.generate(device=device, **size)
     first = next(data.batches())
     for kind in (MeanAveragePrecision, DetectionF1Score):
-        yield f"{kind.__name__}, update of 16 images", _resetting(kind().to(device), *first), None
+        yield _update(f"{kind.__name__}, update of 16 images", kind().to(device), *first)
         filled = kind().to(device)
-        yield f"{kind.__name__}, overlaps of {size['images']:,} images", _settling(filled, data), None
-        yield f"{kind.__name__}, compute of {size['images']:,} images", _afresh(filled, "compute"), None
-    matrix = _filled(DetectionConfusionMatrix(num_classes=size["classes"]).to(device), data)
+        refill = functools.partial(_refill, filled, data)
+        yield Case(f"{kind.__name__}, overlaps of {size['images']:,} images", filled.settle, refill)
+        yield _compute(f"{kind.__name__}, compute of {size['images']:,} images", filled)
+    matrix = DetectionConfusionMatrix(num_classes=size["classes"]).to(device)
+    _refill(matrix, data)
     matrix.settle()
-    yield f"DetectionConfusionMatrix, compute of {size['images']:,} images", _afresh(matrix, "compute"), None
+    yield _compute(f"DetectionConfusionMatrix, compute of {size['images']:,} images", matrix)
 
 
 def _mask_cases(device: str, small: bool) -> Iterator[Case]:
@@ -97,7 +109,7 @@ def _mask_cases(device: str, small: bool) -> Iterator[Case]:
     masks = [item["masks"] for item in (*data.preds, *data.target)]
     metric = MeanAveragePrecision(iou_type="segm").to(device)
     num_bytes = sum(mask.numel() for mask in masks)
-    yield f"masks, update of {len(masks) // 2} images", _resetting(metric, data.preds, data.target), num_bytes
+    yield _update(f"masks, update of {len(masks) // 2} images", metric, data.preds, data.target, num_bytes)
 
 
 def _pixel_cases(device: str, small: bool) -> Iterator[Case]:
@@ -109,105 +121,83 @@ def _pixel_cases(device: str, small: bool) -> Iterator[Case]:
         task = "multilabel" if "masks" in problem.name else "multiclass"
         metric = SegmentationIoU(task=task, num_classes=size["classes"]).to(device)
         num_bytes = sum(x.numel() * x.element_size() for x in (data.preds, data.target))
-        yield f"{problem.name}, update", _resetting(metric, data.preds, data.target), num_bytes
+        yield _update(f"{problem.name}, update", metric, data.preds, data.target, num_bytes)
 
 
-def _filled(metric: Any, data: detection_map.DetectionData) -> Any:
+def _refill(metric: Any, data: detection_map.DetectionData) -> None:
+    metric.reset()
     for preds, target in data.batches():
         metric.update(preds, target)
-    return metric
 
 
-def _resetting(metric: Any, preds: Any, target: Any) -> Callable[[], Any]:
-    """An update of a metric that starts empty."""
-
-    def call() -> None:
-        metric.update(preds, target)
-
-    call.before = metric.reset  # type: ignore[attr-defined]
-    call.repeats = UPDATES  # type: ignore[attr-defined]
-    return call
+def _update(name: str, metric: Any, preds: Any, target: Any, num_bytes: int | None = None) -> Case:
+    """Updates of a metric that starts empty."""
+    return Case(name, functools.partial(metric.update, preds, target), metric.reset, UPDATES, num_bytes)
 
 
-def _settling(metric: Any, data: detection_map.DetectionData) -> Callable[[], Any]:
-    """Finding the overlaps of the images that wait for it."""
-
-    def before() -> None:
-        metric.reset()
-        _filled(metric, data)
-
-    def call() -> None:
-        metric.settle()
-
-    call.before = before  # type: ignore[attr-defined]
-    return call
-
-
-def _afresh(metric: Any, method: str) -> Callable[[], Any]:
-    """A call of a method on a copy of the state, so that nothing is remembered."""
+def _compute(name: str, metric: Any) -> Case:
+    """``compute()`` of a copy of the state, so that nothing is remembered."""
     copies: list[Any] = []
 
-    def before() -> None:
+    def copy() -> None:
         copies[:] = [metric.clone()]
 
-    def call() -> None:
-        getattr(copies[0], method)()
-
-    call.before = before  # type: ignore[attr-defined]
-    return call
+    return Case(name, lambda: copies[0].compute(), copy)
 
 
-def cost(name: str, call: Any, num_bytes: int | None, device: str, bandwidth: float, operations: bool) -> Cost:
+def cost(case: Case, device: str, bandwidth: float, operations: bool) -> Cost:
     """Measure a call; the first two runs warm up."""
     for _ in range(2):
-        call.before()
-        call()
-    host, total, on_device = zip(*(_timed(call, device) for _ in range(ROUNDS)), strict=True)
-    call.before()
+        case.before()
+        case.call()
+    host, total, on_device = zip(*(_timed(case, device) for _ in range(ROUNDS)), strict=True)
+    case.before()
     with device_memory(device) as memory:
-        call()
-    kernels, reads, names = _launches(call, device)
+        case.call()
+    kernels, reads, names = _launches(case, device)
     if operations:
-        print(f"\n{name}: {kernels} kernels, {reads} reads\n" + "\n".join(f"  {n:5} {k}" for k, n in names), flush=True)
+        listed = "\n".join(f"  {count:5} {name}" for name, count in names)
+        print(f"\n{case.name}: {kernels} kernels, {reads} reads\n{listed}", flush=True)
+    total_ms = statistics.median(total)
     device_ms = statistics.median(on_device) if device != "cpu" else None
-    share = num_bytes / (statistics.median(total) / 1e3) / bandwidth if num_bytes else None
+    share = case.num_bytes / (total_ms / 1e3) / bandwidth if case.num_bytes else None
+    print(f"{case.name}: {total_ms:.3f} ms", file=sys.stderr, flush=True)
     peak = (memory.added_bytes or 0) / 1e6
-    print(f"{name}: {statistics.median(total):.3f} ms", file=sys.stderr, flush=True)
-    return Cost(name, statistics.median(host), statistics.median(total), device_ms, kernels, reads, peak, share)
+    return Cost(case.name, statistics.median(host), total_ms, device_ms, kernels, reads, peak, share)
 
 
-def _timed(call: Any, device: str) -> tuple[float, float, float]:
-    """Milliseconds on the host until the call returns, until the device is idle, and between two events."""
-    call.before()
-    _synchronize(device)
+def _timed(case: Case, device: str) -> tuple[float, float, float]:
+    """Milliseconds of a call on the host until it returns, until the device is idle, and between two events."""
+    case.before()
+    synchronize(device)
     events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if device != "cpu" else []
     start = time.perf_counter()
     if events:
         events[0].record()
-    repeats = getattr(call, "repeats", 1)
-    for _ in range(repeats):
-        call()
+    for _ in range(case.repeats):
+        case.call()
     returned = time.perf_counter()
     if events:
         events[1].record()
-    _synchronize(device)
+    synchronize(device)
     idle = time.perf_counter()
     between = events[0].elapsed_time(events[1]) if events else 0.0
-    return 1e3 * (returned - start) / repeats, 1e3 * (idle - start) / repeats, between / repeats
+    milliseconds = 1e3 / case.repeats
+    return milliseconds * (returned - start), milliseconds * (idle - start), between / case.repeats
 
 
-def _launches(call: Any, device: str) -> tuple[int, int, list[tuple[str, int]]]:
+def _launches(case: Case, device: str) -> tuple[int, int, list[tuple[str, int]]]:
     """Kernels and reads of a call: those that ran on a GPU, or those that would."""
-    call.before()
+    case.before()
     if device == "cpu":
         with Launches() as launches:
-            call()
+            case.call()
         names = launches.kernels.most_common(25) + [(f"read by {k}", n) for k, n in launches.reads.most_common()]
         return launches.kernels.total(), launches.reads.total(), names
-    _synchronize(device)
+    synchronize(device)
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
-        call()
-        _synchronize(device)
+        case.call()
+        synchronize(device)
     events = [e for e in profiled.events() if e.device_type == torch.autograd.DeviceType.CUDA]
     copies = [e for e in events if "Memcpy DtoH" in e.name]
     launched = [e for e in events if not e.name.startswith(("Memcpy", "Memset"))]
@@ -228,17 +218,12 @@ def copy_bandwidth(device: str, num_bytes: int) -> float:
     target = torch.empty_like(source)
     seconds = []
     for _ in range(10):
-        _synchronize(device)
+        synchronize(device)
         start = time.perf_counter()
         target.copy_(source)
-        _synchronize(device)
+        synchronize(device)
         seconds.append(time.perf_counter() - start)
     return 2 * num_bytes / min(seconds)
-
-
-def _synchronize(device: str) -> None:
-    if device != "cpu":
-        torch.cuda.synchronize()
 
 
 def _markdown(costs: list[Cost], device: str, bandwidth: float) -> str:

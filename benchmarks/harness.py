@@ -41,10 +41,10 @@ class Meter:
 
     @contextlib.contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
-        _synchronize(self._device)
+        synchronize(self._device)
         start = time.perf_counter()
         yield
-        _synchronize(self._device)
+        synchronize(self._device)
         self.phases[phase] = self.phases.get(phase, 0.0) + time.perf_counter() - start
 
     def note(self, name: str, value: float) -> None:
@@ -313,7 +313,8 @@ def _limit_affinity(threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
-def _synchronize(device: str) -> None:
+def synchronize(device: str) -> None:
+    """Wait until the device is idle."""
     if device != "cpu":
         import torch
 

@@ -24,16 +24,17 @@ def constants(values: Sequence[Any], device: torch.device, dtype: torch.dtype | 
     return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
 
 
-def tally(index: Tensor, size: int) -> Tensor:
-    """How often each of the numbers from 0 to ``size`` - 1 occurs in ``index``, ``(size,)`` int64.
+def occurrences(index: Tensor, size: int) -> Tensor:
+    """How often each of the numbers from 0 to ``size`` - 1 occurs in ``index`` of any integer dtype, ``(size,)`` int64.
 
     Example:
-        >>> tally(torch.tensor([2, 0, 2]), 4).tolist()
+        >>> occurrences(torch.tensor([2, 0, 2]), 4).tolist()
         [1, 0, 2, 0]
     """
     if reads_are_free(index.device):
         return torch.bincount(index, minlength=size)
-    return index.new_zeros(size).index_add_(0, index, torch.ones_like(index))  # bincount reads its extremes
+    ones = index.new_ones(1, dtype=torch.int64).expand(index.shape)
+    return index.new_zeros(size, dtype=torch.int64).scatter_add_(0, index.long(), ones)  # bincount reads its extremes
 
 
 def distinct(*parts: Tensor) -> Tensor:

@@ -6,18 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+
+from detmetrics.state.devices import map_tensors
 
 
 def to_device(value: Any, device: Any) -> Any:
     """A value with every tensor in it moved."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, dict):
-        return {key: to_device(child, device) for key, child in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(to_device(child, device) for child in value))
-    return type(value)(to_device(child, device) for child in value) if isinstance(value, list | tuple) else value
+    return map_tensors(lambda tensor: tensor.to(device), value)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from detmetrics import (
 )
 from tests.device import to_device
 from tests.problems import Problem, mask_problem, random_problem
+from tests.segmentation import registry
 
 SEEDS = range(6)
 
@@ -27,10 +28,8 @@ def on(device: Any, problem: Problem) -> tuple[Any, Any]:
     return to_device(problem.preds, device), to_device(problem.target, device)
 
 
-def same_bits(result: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
-    return list(result) == list(expected) and all(
-        torch.equal(result[key].cpu().nan_to_num(-1), value.cpu().nan_to_num(-1)) for key, value in expected.items()
-    )
+def same_bits(result: Any, expected: Any) -> bool:
+    return registry.same_bits(*(to_device(value, "cpu") for value in (result, expected)))
 
 
 def test_the_state_lives_on_the_gpu(cuda: torch.device) -> None:

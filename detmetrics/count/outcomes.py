@@ -10,7 +10,7 @@ from torch import Tensor
 
 from detmetrics.match.coco import AreaRange, Matches, counted_targets, within
 from detmetrics.match.evaluation_data import SCORE_DTYPES, EvaluationData
-from detmetrics.ragged import rank_in_run, run_starts, tally
+from detmetrics.ragged import occurrences, rank_in_run, run_starts
 
 Counts = tuple[Tensor, Tensor, Tensor]  # tp, fp, fn: int64 of one shape
 Cell = Callable[[Tensor, Tensor], Tensor]  # from images and labels, (n,) each, to the cell that is counted in
@@ -72,5 +72,5 @@ def count(data: EvaluationData, outcome: Outcome, cell: Cell, num_cells: int) ->
     """
     wrong = cell(data.image[outcome.wrong], data.labels[outcome.wrong])
     found, missed = (cell(data.target_image[at], data.target_labels[at]) for at in (outcome.target, outcome.missed))
-    tp, fp, fn = (tally(cells, num_cells) for cells in (found, wrong, missed))
+    tp, fp, fn = (occurrences(cells, num_cells) for cells in (found, wrong, missed))
     return tp, fp, fn

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from detmetrics.count import label_codes as codes
 from detmetrics.count.label_codes import LabelCodes, as_integers, as_mask, encode_scores
+from detmetrics.ragged import occurrences
 
 BLOCK = {"cpu": 1 << 18, "cuda": 1 << 25}  # pixels of a block of labels
 BLOCK_SCORES = {"cpu": 1 << 18, "cuda": 1 << 28}  # scores of a block, or pixels of masks
@@ -115,16 +116,11 @@ class _Bins:
         num_images, num_pixels = target.shape
         shift = self._shift[:num_images, :num_pixels]
         index = torch.add(shift, target, alpha=self._step).add_(preds)  # (m, n)
-        return _histogram(index, self._size).view(self._groups, self._stripes, self.width).sum(dim=1)[:num_images]
-
-
-def _histogram(index: Tensor, size: int) -> Tensor:
-    """How often each of 0 to size - 1 occurs, (size,) int64."""
-    index = index.flatten()
-    if codes.way(index) == "cpu":
-        return torch.bincount(index, minlength=size)
-    ones = index.new_ones(1, dtype=torch.int64).expand(index.shape)
-    return index.new_zeros(size, dtype=torch.int64).scatter_add_(0, index.long(), ones)
+        return (
+            occurrences(index.flatten(), self._size)
+            .view(self._groups, self._stripes, self.width)
+            .sum(dim=1)[:num_images]
+        )
 
 
 def counts_of(confusion: Tensor) -> Tensor:

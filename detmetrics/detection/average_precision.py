@@ -15,7 +15,7 @@ from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.ragged import constants
 from detmetrics.reduce.averages import defined_mean
 from detmetrics.reduce.interpolation import Interpolated, final_recall, interpolate, mean_precision
-from detmetrics.reduce.ranking import Matched, Ranking, rank
+from detmetrics.reduce.ranking import Accumulated, rank
 
 AREA_BUDGET = {"cpu": 4 << 20, "cuda": 1 << 30}  # bytes that the matches of some area ranges may take: on a CPU a cache
 BYTES_PER_MATCH = 16  # of a threshold in an area range, with temporaries
@@ -36,15 +36,6 @@ class Means(NamedTuple):
     recall: Tensor  # (T, C, A, M) float64
 
 
-class Accumulated(NamedTuple):
-    """The matches under one limit in some area ranges, ready to be accumulated; see ``reduce.interpolation``."""
-
-    ranking: Ranking
-    matched: Matched
-    countable: Tensor  # (A, N) bool
-    num_targets: Tensor  # (A, C) int64
-
-
 def average_precision(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> Arrays:
     """Pycocotools' arrays at every limit.
 
@@ -52,14 +43,18 @@ def average_precision(data: EvaluationData, settings: MeanAveragePrecisionSettin
         data: What was read from a state.
         settings: Thresholds, area ranges, limits, classes.
     """
-    points, limits = _points(data, settings), settings.max_detection_thresholds
-    prepared = _Prepared(data, settings)
-    curves = [[interpolate(*part, points) for part in prepared.at(limit)] for limit in limits]
+    return _arrays(_Prepared(data, settings), settings)
+
+
+def _arrays(prepared: _Prepared, settings: MeanAveragePrecisionSettings) -> Arrays:
+    limits = settings.max_detection_thresholds
+    by_limit = [list(prepared.at(limit)) for limit in limits]
+    curves = [[interpolate(*part, prepared.points) for part in parts] for parts in by_limit]
     precision, scores = (
         torch.stack([torch.cat([getattr(part, name) for part in parts]) for parts in curves])  # (M, A, T, C, R)
         for name in Interpolated._fields
     )
-    recall = torch.cat([final_recall(part.matched, part.num_targets, limits) for part in prepared.at(limits[-1])])
+    recall = torch.cat([final_recall(part.matched, part.num_targets, limits) for part in by_limit[-1]])
     undefined = settings.zero_division
     return Arrays(
         precision.permute(2, 4, 3, 1, 0).nan_to_num(undefined),
@@ -75,20 +70,20 @@ def mean_precision_and_recall(data: EvaluationData, settings: MeanAveragePrecisi
         data: What was read from a state.
         settings: Thresholds, area ranges, limits, classes.
     """
-    points, limits = _points(data, settings), settings.max_detection_thresholds
+    return _means(_Prepared(data, settings), settings)
+
+
+def _means(prepared: _Prepared, settings: MeanAveragePrecisionSettings) -> Means:
+    limits = settings.max_detection_thresholds
     precision, recall = [], []
-    for part in _Prepared(data, settings).at(limits[-1]):
-        precision.append(mean_precision(*part, points))  # (A, T, C)
+    for part in prepared.at(limits[-1]):
+        precision.append(mean_precision(*part, prepared.points))  # (A, T, C)
         recall.append(final_recall(part.matched, part.num_targets, limits))  # (A, T, C, M)
     undefined = settings.zero_division
     return Means(
         torch.cat(precision).permute(1, 2, 0).nan_to_num(undefined),
         torch.cat(recall).permute(1, 2, 0, 3).nan_to_num(undefined),
     )
-
-
-def _points(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> Tensor:
-    return constants(settings.rec_thresholds, data.scores.device, torch.float64)
 
 
 class _Prepared:
@@ -103,12 +98,13 @@ class _Prepared:
         self._num_targets = count_targets(data, labels, areas)  # (A, C)
         self._in_area = within(data.areas.index_select(0, self._ranked.order), areas)  # (A, N)
         self._num_thresholds = len(settings.iou_thresholds)
+        self.points = constants(settings.rec_thresholds, data.scores.device, torch.float64)  # (R,)
 
     def at(self, limit: int) -> Iterator[Accumulated]:
         """The matches under a limit, so many area ranges at a time that the work on them stays within a budget."""
         limited, countable = self._ranked.limited(limit), self._in_area & (self._ranked.rank < limit)
         per_area = BYTES_PER_MATCH * self._num_thresholds * len(limited.position) + 8 * countable.shape[1]
-        at_once = max(AREA_BUDGET[countable.device.type] // max(per_area, 1), 1)
+        at_once = max(AREA_BUDGET.get(countable.device.type, AREA_BUDGET["cuda"]) // max(per_area, 1), 1)
         for first in range(0, len(countable), at_once):
             own = slice(first, first + at_once)
             settings = range(first * self._num_thresholds, (first + len(countable[own])) * self._num_thresholds)
@@ -123,7 +119,8 @@ def summarize(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> d
         data: What was read from a state.
         settings: Thresholds, area ranges, limits, classes, and what to add.
     """
-    means = mean_precision_and_recall(data, settings)
+    prepared = _Prepared(data, settings)
+    means = _means(prepared, settings)
     device = means.precision.device
     means = Means(*(values.cpu() for values in means))  # small from here on: a GPU would be waited for
     results = _headlines(means, settings)
@@ -131,7 +128,7 @@ def summarize(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> d
         results |= _per_class(means, class_labels(data, settings), settings)
     results = {key: value.to(device, non_blocking=True) for key, value in results.items()}
     if settings.extended_summary:
-        results |= average_precision(data, settings)._asdict()
+        results |= _arrays(prepared, settings)._asdict()
     return results
 
 

@@ -11,7 +11,7 @@ from detmetrics.detection.operating_point import class_counts
 from detmetrics.detection.settings import ReportSettings
 from detmetrics.match.across_classes import match_across_classes
 from detmetrics.match.evaluation_data import EvaluationData
-from detmetrics.ragged import tally
+from detmetrics.ragged import occurrences
 from detmetrics.reduce import formulas
 from detmetrics.reduce.averages import average
 
@@ -63,6 +63,7 @@ def _count_pairs(data: EvaluationData, settings: ReportSettings) -> tuple[Tensor
     declared = settings.declared is not None
     labels = class_labels(data, settings) if declared else torch.cat([predicted, true]).unique()
     support, num_predicted, tp = (
-        tally(torch.searchsorted(labels, found), len(labels)) for found in (true, predicted, true[true == predicted])
+        occurrences(torch.searchsorted(labels, found), len(labels))
+        for found in (true, predicted, true[true == predicted])
     )
     return labels, (tp, num_predicted - tp, support - tp)

@@ -16,7 +16,7 @@ from detmetrics.match.across_classes import match_across_classes
 from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.overlap.mask_words import MASK_BUDGET
 from detmetrics.overlap.similarity import Items
-from detmetrics.ragged import tally
+from detmetrics.ragged import occurrences
 from detmetrics.reduce.formulas import divide
 from detmetrics.settings import Setting
 
@@ -248,7 +248,7 @@ def confusion_matrix(data: EvaluationData, settings: ConfusionMatrixSettings) ->
     row = torch.cat([rows, unseen, torch.full_like(stray, background)])
     column = torch.cat([columns, torch.full_like(unseen, background), stray])
     size = background + 1
-    matrix = tally(row * size + column, size**2).view(size, size)
+    matrix = occurrences(row * size + column, size**2).view(size, size)
     if settings.normalize is None:
         return matrix
     return divide(matrix, matrix.sum(dim=NORMALIZE[settings.normalize], keepdim=True), settings.zero_division)

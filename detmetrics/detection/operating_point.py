@@ -15,7 +15,7 @@ from detmetrics.match.coco import known_matches, match
 from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.reduce.averages import average
 from detmetrics.reduce.formulas import Formula, f_beta
-from detmetrics.state.rows import FIRST_ARRIVAL
+from detmetrics.state.rows import ids_and_arrivals
 
 
 def outcomes(data: EvaluationData, settings: OperatingPointSettings) -> Outcome:
@@ -74,8 +74,7 @@ def per_image(data: EvaluationData, settings: OperatingPointSettings) -> dict[st
     """``image_id``, ``arrival``, ``tp``, ``fp``, ``fn`` and ``f1`` of each image, (B,); see ``metric.per_image()``."""
     outcome = outcomes(data, settings)
     counts = count(by_class(data, settings), outcome, lambda image, label: image, len(data.keys))
-    image_id = data.keys.clamp(min=-1)  # the keys of images without an id are negative
-    arrival = torch.where(data.keys < 0, data.keys - FIRST_ARRIVAL, -1)
+    image_id, arrival = ids_and_arrivals(data.keys)
     f1 = f_beta(*counts)
     f1 = f1.where(~f1.isnan(), settings.zero_division)
     return dict(zip(("image_id", "arrival", "tp", "fp", "fn", "f1"), (image_id, arrival, *counts, f1), strict=True))

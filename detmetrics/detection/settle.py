@@ -19,9 +19,9 @@ from detmetrics.ragged import (
     hash_runs,
     invert,
     lexsort,
+    occurrences,
     owners,
     run_starts,
-    tally,
 )
 from detmetrics.state.rows import FIRST_ARRIVAL
 
@@ -54,7 +54,7 @@ def settle(
     sides = _sort(batch, request.pairs)
     overlaps = _find(sides, similarity, request.floor) if overlaps is None else _follow(overlaps, sides)
     detections, targets = sides.detections, sides.targets
-    num_overlaps = tally(overlaps.target, len(targets))  # (M,)
+    num_overlaps = occurrences(overlaps.target, len(targets))  # (M,)
     return Rows(
         _image_rows(batch.images, targets, num_overlaps, num_before, notes),
         torch.stack([detections[:, SCORE], detections[:, AREA], detections[:, LABEL]], dim=1),

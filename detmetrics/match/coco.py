@@ -13,7 +13,7 @@ from torch import Tensor
 from detmetrics.match.evaluation_data import CROWD, EvaluationData
 from detmetrics.match.greedy import BITS as BITS
 from detmetrics.match.greedy import greedy_match
-from detmetrics.ragged import BLOCK, constants, cuts, rank_in_run, run_starts, tally
+from detmetrics.ragged import BLOCK, constants, cuts, occurrences, rank_in_run, run_starts
 
 AreaRange = tuple[float, float]
 SUFFICIENT = 1 - 1e-10  # an overlap that reaches any threshold, as in COCO
@@ -66,7 +66,7 @@ def count_targets(data: EvaluationData, classes: Tensor, area_ranges: Sequence[A
     cell = cell + torch.searchsorted(classes, data.target_labels)  # (A, M)
     num_cells = len(area_ranges) * num_classes
     others = cell.masked_fill_(~counted, num_cells)  # have a place of their own
-    return tally(others.flatten(), num_cells + 1)[:-1].view(len(area_ranges), num_classes)
+    return occurrences(others.flatten(), num_cells + 1)[:-1].view(len(area_ranges), num_classes)
 
 
 def match(
@@ -97,7 +97,7 @@ def match(
     # A detection takes what those before it have left: only the targets that are taken go from one part to the next.
     used = data.overlap_target.new_zeros((-(-len(iou_thresholds) * len(area_ranges) // BITS), len(data.target_labels)))
     found = []
-    counts = tally(data.overlap_detection, len(data.labels))
+    counts = occurrences(data.overlap_detection, len(data.labels))
     for low, high in itertools.pairwise(cuts(counts, BLOCK)):
         own = suffices & (data.overlap_detection >= low) & (data.overlap_detection < high)
         at = own.nonzero().squeeze(1)

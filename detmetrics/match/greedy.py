@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from detmetrics.ragged import descending_key, lexsort, rank_in_run, run_starts, tally
+from detmetrics.ragged import descending_key, lexsort, occurrences, rank_in_run, run_starts
 
 BITS = 63  # settings in a word; the sign bit is left alone
 DENSE = 1 << 13  # overlaps of detections that compete, from which on they are matched one after the other
@@ -77,14 +77,14 @@ def _in_dense_groups(detection: Tensor, target: Tensor) -> Tensor | None:
     starts[1:] = first.index_select(0, order)[1:] > reach[:-1]
     group = torch.empty_like(order).index_copy_(0, order, starts.cumsum(0) - 1)  # of each target
     group = group.index_select(0, target)
-    dense = tally(group, *size) >= DENSE
+    dense = occurrences(group, *size) >= DENSE
     return dense.index_select(0, group) if bool(dense.any()) else None
 
 
 def _match_in_parallel(detection: Tensor, target: Tensor, counted: Tensor, ignored: Tensor, shared: Tensor) -> Tensor:
     """Deferred acceptance over rows in order of choice: first of counted targets, then of ignored ones."""
     target_order = lexsort(target, detection)
-    by_detection, by_target = _segments(run_starts(detection), run_starts(target.index_select(0, target_order)))
+    by_detection, by_target = _row_runs(run_starts(detection), run_starts(target.index_select(0, target_order)))
     exclusive = torch.zeros_like(shared)  # a counted target is taken once
     taken = _accept(counted, exclusive, by_detection, by_target, target_order)
     left_over = ignored & ~by_detection.any(taken)  # a detection takes one target under each bit
@@ -124,7 +124,7 @@ def _first_of_each_bit(words: Any) -> Any:
     return first
 
 
-class Segments:
+class RowRuns:
     """Runs of neighbouring rows, and OR over the words within a run.
 
     Args:
@@ -157,14 +157,14 @@ class Segments:
         return whole.index_select(0, self.run)
 
 
-def _segments(*starts: Tensor) -> list[Segments]:
-    """Segments from the starts of their runs, ``(E,)`` bool each; the longest runs are read back together."""
+def _row_runs(*starts: Tensor) -> list[RowRuns]:
+    """Runs from their starts, ``(E,)`` bool each; the longest runs are read back together."""
     ranks = [rank_in_run(part) for part in starts]
     longest = torch.stack([rank.amax() for rank in ranks]).tolist()
-    return [Segments(part, rank, most + 1) for part, rank, most in zip(starts, ranks, longest, strict=True)]
+    return [RowRuns(part, rank, most + 1) for part, rank, most in zip(starts, ranks, longest, strict=True)]
 
 
-def _accept(words: Tensor, shared: Tensor, by_detection: Segments, by_target: Segments, target_order: Tensor) -> Tensor:
+def _accept(words: Tensor, shared: Tensor, by_detection: RowRuns, by_target: RowRuns, target_order: Tensor) -> Tensor:
     """Deferred acceptance: the bits of ``words`` that end up as matches, rows in order of choice."""
     exclusive = ~shared.index_select(0, target_order)
     # Invariant: a bit is deleted only where a better-scored detection proposes to the same target, and that proposal

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from detmetrics.ragged import mix, tally
+from detmetrics.ragged import mix, occurrences
 from detmetrics.state.devices import no_autocast
 
 LANES = 8  # pixels in a word
@@ -111,7 +111,7 @@ def mask_intersections(
     if detections.box is None or targets.box is None:
         return _products(detections.words, targets.words, byte_budget)[detection, target]
     parts = [detection.new_zeros(0)]
-    counts = tally(target, len(targets.words))
+    counts = occurrences(target, len(targets.words))
     boxes = torch.cat([counts[:, None], targets.box], dim=1).tolist()
     candidates = detection.split([count for count, *_ in boxes])
     for mask, (_, top, left, bottom, right), chosen in zip(targets.words, boxes, candidates, strict=True):

@@ -10,7 +10,7 @@ from torch import Tensor
 from detmetrics.count import repeats
 from detmetrics.count.repeats import Repeats
 from detmetrics.match.unique import HAS_PRED, HAS_TARGET, MATCHED, Outcomes
-from detmetrics.ragged import exclusive_cumsum, hash_runs, lexsort, owners, ranges, run_starts
+from detmetrics.ragged import exclusive_cumsum, hash_runs, lexsort, occurrences, owners, ranges, run_starts
 
 KEY, TARGET_HASH, HASH, NUM_ROWS = range(4)  # columns of an image: its id, hashes of target and outcome, its outcomes
 WIDTHS = {"images": 4, "outcomes": 4}
@@ -34,8 +34,7 @@ class PanopticData:
 def image_rows(keys: Tensor, target_hashes: Tensor, found: Outcomes) -> Tensor:
     """The rows of images, ``(B, 4)`` int64."""
     hashes = hash_runs(found.rows, found.image, len(keys))
-    num_rows = torch.zeros_like(keys).index_add_(0, found.image, torch.ones_like(found.image))
-    return torch.stack([keys, target_hashes, hashes, num_rows], dim=1)
+    return torch.stack([keys, target_hashes, hashes, occurrences(found.image, len(keys))], dim=1)
 
 
 def read(images: Tensor, outcomes: Tensor, duplicates: str) -> tuple[PanopticData, Repeats]:

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from detmetrics.panoptic.rows import PanopticData
 from detmetrics.panoptic.settings import PanopticSettings
-from detmetrics.ragged import tally
+from detmetrics.ragged import occurrences
 from detmetrics.reduce.averages import defined_mean
 from detmetrics.reduce.exact_sums import overlap_sums
 from detmetrics.reduce.formulas import f_beta, panoptic_quality, segmentation_quality
-from detmetrics.state.rows import FIRST_ARRIVAL
+from detmetrics.state.rows import ids_and_arrivals
 
 SCORES = ("pq", "sq", "rq")
 
@@ -48,7 +48,7 @@ def cell_tally(data: PanopticData, num_classes: int, hit: Tensor) -> Tally:
 
 def _tally(data: PanopticData, hit: Tensor, cell: Tensor, num_cells: int) -> Tally:
     masks = (hit, data.has_pred & ~hit, data.has_target & ~hit)
-    counts = (tally(cell[mask], num_cells) for mask in masks)
+    counts = (occurrences(cell[mask], num_cells) for mask in masks)
     return Tally(overlap_sums(data.iou[hit], cell[hit], num_cells), *counts)
 
 
@@ -110,8 +110,7 @@ def per_image(data: PanopticData, settings: PanopticSettings) -> dict[str, Tenso
 
 def image_columns(data: PanopticData) -> dict[str, Tensor]:
     """The id of each image, -1 without one, and the place of those without in the order of arrival; ``(B,)`` int64."""
-    arrival = torch.where(data.keys < 0, data.keys - FIRST_ARRIVAL, -1)
-    return {"image_id": data.keys.clamp(min=-1), "arrival": arrival}
+    return dict(zip(("image_id", "arrival"), ids_and_arrivals(data.keys), strict=True))
 
 
 def per_threshold(data: PanopticData, settings: PanopticSettings, thresholds: Sequence[float]) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics.ragged import descending_key, lexsort, run_starts, tally
+from detmetrics.ragged import descending_key, lexsort, occurrences, run_starts
 from detmetrics.reduce.interpolation import from_zero
 
 
@@ -107,7 +107,7 @@ def best_shared_score(values: Tensor, counts: ScoreCounts) -> Tensor:
 def values_at(score: Tensor, values: Tensor, counts: ScoreCounts) -> Tensor:
     """What each group has at a score, ``(G,)``; 0 where all its scores are lower."""
     reached = counts.group[counts.scores >= score]
-    steps = tally(reached, len(counts.offsets) - 1)
+    steps = occurrences(reached, len(counts.offsets) - 1)
     at = (counts.offsets[:-1] + steps - 1).clamp(min=0)
     padded = torch.cat([values, values.new_zeros(1)])
     return torch.where(steps > 0, padded.index_select(0, at), 0.0)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics.ragged import constants, exclusive_cumsum, tally
+from detmetrics.ragged import constants, exclusive_cumsum, occurrences
 from detmetrics.reduce.averages import ordered_sum
 from detmetrics.reduce.formulas import divide
 from detmetrics.reduce.ranking import Matched, Ranking
@@ -109,7 +109,7 @@ def _hits(ranking: Ranking, matched: Matched, countable: Tensor, num_targets: Te
     label = matched.label.index_select(0, row)
     area = setting // matched.num_thresholds
     cell = setting * num_classes + label
-    per_cell = tally(cell, len(matched.hits) * num_classes)
+    per_cell = occurrences(cell, len(matched.hits) * num_classes)
     # The position of each true positive among those of its setting and class, from 1.
     first = exclusive_cumsum(per_cell).index_select(0, cell)
     ordinal = torch.arange(1, len(cell) + 1, device=cell.device) - first
@@ -133,7 +133,7 @@ def final_recall(matched: Matched, num_targets: Tensor, limits: Sequence[int]) -
     limit = torch.searchsorted(constants(limits, row.device), matched.rank, right=True)
     cell = matched.label * (len(limits) + 1) + limit
     per_setting = num_classes * (len(limits) + 1)
-    counts = tally(setting * per_setting + cell.index_select(0, row), len(matched.hits) * per_setting)
+    counts = occurrences(setting * per_setting + cell.index_select(0, row), len(matched.hits) * per_setting)
     counts = counts.view(num_areas, matched.num_thresholds, num_classes, len(limits) + 1).cumsum(-1)[..., :-1]
     return divide(counts, num_targets[:, None, :, None])
 

@@ -39,6 +39,15 @@ class Matched(NamedTuple):
         return len(self.hits) // len(self.countable)
 
 
+class Accumulated(NamedTuple):
+    """The matches under one limit in A area ranges, as the functions of ``reduce.interpolation`` take them."""
+
+    ranking: Ranking
+    matched: Matched
+    countable: Tensor  # (A, N) bool: the detections that are false positives where they stay unmatched
+    num_targets: Tensor  # (A, C) int64
+
+
 class Ranked(NamedTuple):
     """All detections by class and score, and the matches among them in that order."""
 
@@ -57,10 +66,9 @@ class Ranked(NamedTuple):
 
         Nothing needs to be matched anew: what the first detections take does not depend on those below.
         """
-        within = self.matched_rank < limit
-        if bool(within.all()):
+        kept = (self.matched_rank < limit).nonzero().squeeze(1)
+        if len(kept) == len(self.matched_rank):
             return self
-        kept = within.nonzero().squeeze(1)
         return self._replace(
             matched_rank=self.matched_rank.index_select(0, kept),
             position=self.position.index_select(0, kept),

@@ -23,7 +23,7 @@ class BoundaryBase(Counting):
     def prepare(self, preds: Tensor, target: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
         """The inputs in the form that is counted, if images have two dimensions."""
         preds, target = super().prepare(preds, target, device)
-        dims = target.ndim - 1 - (self.task == "multilabel")
+        dims = self.num_dims(target)
         if dims != 2:
             raise ValueError(f"target: expected images of 2 dimensions, got {dims}")
         return preds, target
@@ -31,9 +31,7 @@ class BoundaryBase(Counting):
     def count(self, preds: Tensor, target: Tensor, *, per_image: bool) -> Counted:
         """The counts of prepared inputs: (B, C, 4), or (C, 4) if not ``per_image``."""
         found, invalid = super().count(preds, target, per_image=True)
-        if self.task == "binary":
-            preds, target = preds[:, None], target[:, None]  # (B, 1, H, W)
-        planes = Planes(preds, target, self.ignore_index, None if self.has_label_maps else self.cut)
+        planes = Planes.of(self, preds, target)
         counts = self.near(planes, found)
         return Counted(counts if per_image else counts.sum(dim=0), invalid)
 

@@ -78,6 +78,10 @@ class Counting:
         counts, invalid = count_masks(preds, target, self.ignore_index, self.cut, self.bounds)
         return Counted(counts if per_image else counts.sum(dim=0), invalid)
 
+    def num_dims(self, target: Tensor) -> int:
+        """The number of dimensions of an image, from a prepared target."""
+        return target.ndim - 1 - (self.task == "multilabel")
+
     def pooled(self, by_image: Tensor) -> Tensor:
         """The counts of several images (B, ...) together, (...)."""
         return by_image.sum(dim=0)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from detmetrics.count.label_codes import as_integers, encode_scores
+from detmetrics.segmentation.counting import Counting
 
 
 class Planes:
@@ -35,6 +36,13 @@ class Planes:
             self.preds = (preds >= cut).view(torch.uint8)
         else:
             self.preds = preds if preds.is_floating_point() else as_integers(preds)
+
+    @classmethod
+    def of(cls, counting: Counting, preds: Tensor, target: Tensor) -> Planes:
+        """The masks of inputs that ``counting`` has prepared; those of binary inputs are one class."""
+        if counting.task == "binary":
+            preds, target = preds[:, None], target[:, None]  # (B, 1, ...)
+        return cls(preds, target, counting.ignore_index, None if counting.has_label_maps else counting.cut)
 
     def masks(self, image: int, label: int) -> tuple[Tensor, Tensor]:
         """The masks of a class in an image, bool: the predicted one and that of the target."""

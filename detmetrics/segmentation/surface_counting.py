@@ -37,7 +37,7 @@ class SurfaceCounting(Counting):
     def prepare(self, preds: Tensor, target: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
         """The inputs in the form that is counted, if they have as many dimensions as the definition and the spacing."""
         preds, target = super().prepare(preds, target, device)
-        dims = target.ndim - 1 - (self.task == "multilabel")
+        dims = self.num_dims(target)
         if self.definition == "deepmind" and dims not in (2, 3):
             raise ValueError(
                 f"target: expected images of 2 or 3 dimensions with definition='deepmind', got {dims}; "
@@ -53,9 +53,7 @@ class SurfaceCounting(Counting):
         """The statistics of prepared inputs, (B, C, 3) int64. Classes without a pixel are not looked at."""
         counts, invalid = super().count(preds, target, per_image=True)
         support, predicted = counts[..., 0] + counts[..., 2], counts[..., 0] + counts[..., 1]  # (B, C) each
-        if self.task == "binary":
-            preds, target = preds[:, None], target[:, None]  # (B, 1, ...)
-        planes = Planes(preds, target, self.ignore_index, None if self.has_label_maps else self.cut)
+        planes = Planes.of(self, preds, target)
         ratios = torch.zeros((*support.shape, 2), dtype=torch.float64, device=target.device)
         for image, label in (support + predicted).nonzero().tolist():
             ratios[image, label] = self._measure(*planes.masks(image, label), label)

@@ -107,6 +107,18 @@ class Chunks(list[Tensor]):
         return Chunks, (list(self), self.num_rows, self.compacted)
 
 
+def ids_and_arrivals(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """What keys of images stand for: the id, -1 without one, and the place in the order of arrival of those without.
+
+    Args:
+        keys: ``(B,)`` int64.
+
+    Returns:
+        ``(B,)`` int64 each; the place of an image with an id is -1.
+    """
+    return keys.clamp(min=-1), torch.where(keys < 0, keys - FIRST_ARRIVAL, -1)
+
+
 @contextlib.contextmanager
 def undone_on_error(metric: Any) -> Iterator[None]:
     """Give a metric the states back that it had if the block raises, whatever was changed until then.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,19 +16,10 @@ from detmetrics.match.coco import Matches, count_targets, within
 from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.ragged import descending_key, lexsort
 from detmetrics.reduce.interpolation import final_recall, interpolate
-from detmetrics.reduce.ranking import Matched, Ranking, rank
+from detmetrics.reduce.ranking import Accumulated, Matched, Ranking, rank
 
 Array = npt.NDArray[Any]
 ALL = torch.iinfo(torch.int64).max  # as a limit: all detections
-
-
-class Accumulated(NamedTuple):
-    """The matches in one area range under one limit, as ``interpolate`` takes them."""
-
-    ranking: Ranking
-    matched: Matched
-    countable: Tensor  # (1, N) bool
-    num_targets: Tensor  # (1, C) int64
 
 
 def empty(shape: Sequence[int]) -> dict[str, Array]:

@@ -13,7 +13,7 @@ from detmetrics.overlap.boxes import to_xywh
 from detmetrics.overlap.masks import as_masks
 from detmetrics.overlap.sides import check_lists, get_column, get_tensor
 from detmetrics.overlap.similarity import Items
-from detmetrics.ragged import exclusive_cumsum, owners, ranges
+from detmetrics.ragged import exclusive_cumsum, occurrences, owners, ranges
 from detmetrics.state.rows import FIRST_ARRIVAL
 
 KEYS = {"bbox": "boxes", "segm": "masks"}  # where the instances of a similarity are
@@ -155,7 +155,7 @@ def runs_of(masks: Tensor) -> Runs:
     pixels = masks.transpose(1, 2).flatten(1).to(torch.int8)  # (N, W * H)
     change = torch.nn.functional.pad(pixels, (1, 1)).diff(dim=1)  # (N, W * H + 1)
     first, behind = ((change == sign).nonzero() for sign in (1, -1))  # (R, 2) each: mask and pixel, in the same order
-    return torch.bincount(first[:, 0], minlength=len(masks)), torch.stack([first[:, 1], behind[:, 1]], dim=1)
+    return occurrences(first[:, 0], len(masks)), torch.stack([first[:, 1], behind[:, 1]], dim=1)
 
 
 def in_order(given: Given) -> Given:
@@ -200,7 +200,7 @@ def without_invalid(given: Given) -> Given:
 def _selected(given: Given, valid: Tensor) -> Given:
     """Some of the detections, ``valid`` (N,) bool."""
     image = owners(given.images[:, NUM_DETECTIONS], len(valid))
-    counts = torch.bincount(image[valid], minlength=len(given.images))
+    counts = occurrences(image[valid], len(given.images))
     images = given.images.clone()
     images[:, NUM_DETECTIONS] = counts
     runs = owners(given.detections[:, NUM_RUNS], len(given.detection_runs))

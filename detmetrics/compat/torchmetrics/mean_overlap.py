@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor
 from torchvision import ops
 
 from detmetrics.compat.torchmetrics.overlap_metric import MeanOverlap
@@ -39,6 +38,7 @@ class IntersectionOverUnion(MeanOverlap):
     """
 
     key = "iou"
+    formula = staticmethod(ops.box_iou)
 
     def __init__(
         self,
@@ -49,12 +49,6 @@ class IntersectionOverUnion(MeanOverlap):
         **kwargs: Any,
     ) -> None:
         super().__init__(box_format, iou_threshold, class_metrics, respect_labels, **kwargs)
-
-    @staticmethod
-    def formula(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-        """The overlaps ``(N, M)`` of ``(N, 4)`` and ``(M, 4)`` xyxy boxes."""
-        overlaps: Tensor = ops.box_iou(boxes1, boxes2)
-        return overlaps
 
 
 class GeneralizedIntersectionOverUnion(MeanOverlap):
@@ -86,6 +80,7 @@ class GeneralizedIntersectionOverUnion(MeanOverlap):
     """
 
     key = "giou"
+    formula = staticmethod(ops.generalized_box_iou)
 
     def __init__(
         self,
@@ -96,12 +91,6 @@ class GeneralizedIntersectionOverUnion(MeanOverlap):
         **kwargs: Any,
     ) -> None:
         super().__init__(box_format, iou_threshold, class_metrics, respect_labels, **kwargs)
-
-    @staticmethod
-    def formula(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-        """The overlaps ``(N, M)`` of ``(N, 4)`` and ``(M, 4)`` xyxy boxes."""
-        overlaps: Tensor = ops.generalized_box_iou(boxes1, boxes2)
-        return overlaps
 
 
 class DistanceIntersectionOverUnion(MeanOverlap):
@@ -133,6 +122,7 @@ class DistanceIntersectionOverUnion(MeanOverlap):
     """
 
     key = "diou"
+    formula = staticmethod(ops.distance_box_iou)
 
     def __init__(
         self,
@@ -143,12 +133,6 @@ class DistanceIntersectionOverUnion(MeanOverlap):
         **kwargs: Any,
     ) -> None:
         super().__init__(box_format, iou_threshold, class_metrics, respect_labels, **kwargs)
-
-    @staticmethod
-    def formula(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-        """The overlaps ``(N, M)`` of ``(N, 4)`` and ``(M, 4)`` xyxy boxes."""
-        overlaps: Tensor = ops.distance_box_iou(boxes1, boxes2)
-        return overlaps
 
 
 class CompleteIntersectionOverUnion(MeanOverlap):
@@ -180,6 +164,7 @@ class CompleteIntersectionOverUnion(MeanOverlap):
     """
 
     key = "ciou"
+    formula = staticmethod(ops.complete_box_iou)
     invalid_value = -2.0
 
     def __init__(
@@ -191,9 +176,3 @@ class CompleteIntersectionOverUnion(MeanOverlap):
         **kwargs: Any,
     ) -> None:
         super().__init__(box_format, iou_threshold, class_metrics, respect_labels, **kwargs)
-
-    @staticmethod
-    def formula(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-        """The overlaps ``(N, M)`` of ``(N, 4)`` and ``(M, 4)`` xyxy boxes."""
-        overlaps: Tensor = ops.complete_box_iou(boxes1, boxes2)
-        return overlaps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -32,6 +32,7 @@ class MeanOverlap(Metric):
     """
 
     key = "iou"
+    formula: Callable[[Tensor, Tensor], Tensor]  # the overlaps (N, M) of (N, 4) and (M, 4) xyxy boxes
     invalid_value = -1.0  # stands for a pair that does not count in ``iou_matrix``
 
     def __init__(
@@ -44,11 +45,6 @@ class MeanOverlap(Metric):
         self.respect_labels = arguments.switch("respect_labels", respect_labels)
         for name, width in inputs.WIDTHS.items():
             self.add_rows(f"given_{name}", width, keyed=name == "images")
-
-    @staticmethod
-    def formula(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-        """The overlaps ``(N, M)`` of ``(N, 4)`` and ``(M, 4)`` boxes."""
-        raise NotImplementedError
 
     def update(self, preds: Items, target: Items) -> None:
         """Add a batch of images.
