@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.memory import device_memory, host_memory
 
-SLOW_SECONDS = 20.0  # a contender slower than this has its first run count as its only round
+SLOW_SECONDS = 10.0  # a contender slower than this has its first run count as its only round
 POOL_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
 
 Statistics = dict[str, float]

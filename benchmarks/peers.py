@@ -33,14 +33,10 @@ def detection_matrix(preds: Items, first_image: int = 0) -> NDArray[np.float64]:
 
 
 def target_columns(target: Items, first_image: int = 0) -> Targets:
-    boxes = _xywh(target)
-    return Targets(
-        _image_column(target, first_image),
-        _column(target, "labels", torch.int64),
-        boxes,
-        boxes[:, 2] * boxes[:, 3],
-        _column(target, "iscrowd", torch.int64),
-    )
+    boxes, labels = _xywh(target), _column(target, "labels", torch.int64)
+    crowds = any("iscrowd" in item for item in target)
+    iscrowd = _column(target, "iscrowd", torch.int64) if crowds else np.zeros_like(labels)
+    return Targets(_image_column(target, first_image), labels, boxes, boxes[:, 2] * boxes[:, 3], iscrowd)
 
 
 def target_dicts(target: Items, first_image: int = 0) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ PROBLEMS = (
     surfaces.PROBLEM,
 )
 RESULTS = Path(__file__).parent / "results"
-SIZES = ("images", "detections", "classes", "batch_size", "height", "width")
+SIZES = ("images", "detections", "targets", "classes", "batch_size", "height", "width")
 SMOKE_TOLERANCE = 1e-12
 
 
