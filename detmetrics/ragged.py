@@ -11,7 +11,7 @@ from torch import Tensor
 GOLDEN_RATIO = -0x61C8864680B583EB  # 2**64 divided by it, as int64
 
 
-BLOCK = 1 << 21  # rows that are worked on at a time where there may be many times as many
+BLOCK = 1 << 20  # rows that are worked on at a time where there may be many times as many
 
 
 def reads_are_free(device: torch.device) -> bool:

@@ -68,13 +68,13 @@ def _overlap_rows(batch: Batch, overlaps: Overlaps) -> Tensor:
     _, num_detections, num_targets, _ = batch.images.unbind(1)
     starts = exclusive_cumsum(num_detections) << 32 | exclusive_cumsum(num_targets)
     start = torch.repeat_interleave(starts, num_targets, output_size=len(batch.targets))  # (M,), of a target's image
-    rows = batch.images.new_empty((len(overlaps.iou), 2))
-    for block in blocks(len(rows), BLOCK):
+    pair = overlaps.detection  # changed in place: there can be hundreds of millions
+    for block in blocks(len(pair), BLOCK):
         target = overlaps.target[block]
-        # No borrow: both halves are at least those of their start.
-        rows[block, 0] = (overlaps.detection[block] << 32 | target) - start.index_select(0, target)
-        rows[block, 1] = overlaps.iou[block].view(torch.int64)
-    return rows
+        pair[block] <<= 32
+        pair[block] |= target
+        pair[block] -= start.index_select(0, target)  # no borrow: both halves are at least those of their start
+    return torch.stack([pair, overlaps.iou.view(torch.int64)], dim=1)
 
 
 def _image_rows(images: Tensor, targets: Tensor, num_overlaps: Tensor, num_before: int, notes: Tensor) -> Tensor:

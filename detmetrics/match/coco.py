@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from detmetrics.match.evaluation_data import CROWD, EvaluationData
 from detmetrics.match.greedy import BITS as BITS
 from detmetrics.match.greedy import greedy_match
-from detmetrics.ragged import BLOCK, constants, cuts, occurrences, rank_in_run, run_starts
+from detmetrics.ragged import BLOCK, blocks, constants, cuts, occurrences, rank_in_run, run_starts
 
 AreaRange = tuple[float, float]
 SUFFICIENT = 1 - 1e-10  # an overlap that reaches any threshold, as in COCO
@@ -91,20 +91,31 @@ def match(
     suffices = data.iou >= min(*iou_thresholds, SUFFICIENT)  # none of the others is ever a match
     if among is not None:
         suffices &= among.index_select(0, data.overlap_detection)
-    if len(suffices) <= BLOCK or int(suffices.sum()) <= BLOCK:
+    if len(suffices) <= 2 * BLOCK or int(suffices.sum()) <= 2 * BLOCK:
         at = suffices.nonzero().squeeze(1)
         return _match_some(data, at, iou_thresholds, area_ranges, None)[0]
     # A detection takes what those before it have left: only the targets that are taken go from one part to the next.
     used = data.overlap_target.new_zeros((-(-len(iou_thresholds) * len(area_ranges) // BITS), len(data.target_labels)))
-    found = []
-    counts = occurrences(data.overlap_detection, len(data.labels))
-    for low, high in itertools.pairwise(cuts(counts, BLOCK)):
-        own = suffices & (data.overlap_detection >= low) & (data.overlap_detection < high)
-        at = own.nonzero().squeeze(1)
-        found.append(_match_some(data, at, iou_thresholds, area_ranges, used))
+    found = [_match_some(data, at, iou_thresholds, area_ranges, used) for at in _parts(data, suffices)]
     order = torch.cat([at for _, at in found]).argsort()
     parts = zip(*(matches for matches, _ in found), strict=True)
     return Matches(*(torch.cat(part, dim=-1).index_select(-1, order) for part in parts))
+
+
+def _parts(data: EvaluationData, kept: Tensor) -> Iterator[Tensor]:
+    """The indices of the overlaps that are kept ``(E,)`` bool, those of some detections after those of others."""
+    counts = occurrences(data.overlap_detection, len(data.labels))
+    edges = constants(cuts(counts, BLOCK)[1:-1], counts.device, torch.int64)
+    pieces = []  # for each block of overlaps where in it those of each part are
+    for block in blocks(len(kept), BLOCK):
+        at = kept[block].nonzero().squeeze(1)
+        detection = data.overlap_detection[block].index_select(0, at)
+        part = torch.searchsorted(edges, detection, right=True, out_int32=True)
+        order = part.sort(stable=True).indices
+        sizes = occurrences(part, len(edges) + 1).tolist()
+        pieces.append((block.start, at.index_select(0, order).int().split(sizes)))
+    for part in range(len(edges) + 1):
+        yield torch.cat([start + own[part].long() for start, own in pieces])
 
 
 def _match_some(
@@ -127,12 +138,8 @@ def _match_some(
     hits, ignored = [], []
     for start in range(0, len(settings), BITS):
         counted, ignorable = _words(settings[start : start + BITS], counts, passes)
-        if used is not None:
-            free = ~used[start // BITS].index_select(0, target)
-            counted, ignorable = counted & free, ignorable & free
-        taken = greedy_match(detection, target, chosen.iou, counted, ignorable, crowd)
-        if used is not None:  # each bit is new, and a crowd is never used up
-            used[start // BITS].index_add_(0, target, taken.masked_fill(crowd, 0))
+        columns = detection, target, chosen.iou, counted, ignorable, crowd
+        taken = greedy_match(*columns) if used is None else _match_the_rest(*columns, used[start // BITS])
         hits.append(taken & counted)
         ignored.append(taken & ~counted)
     words = torch.stack([*hits, *ignored])  # (2 W, E)
@@ -140,6 +147,19 @@ def _match_some(
     words = words.index_select(1, kept).view(2, len(hits), -1)
     matches = Matches(*(column.index_select(0, kept) for column in (detection, target, chosen.iou)), *words)
     return matches, at.index_select(0, kept)
+
+
+def _match_the_rest(
+    detection: Tensor, target: Tensor, iou: Tensor, counted: Tensor, ignorable: Tensor, crowd: Tensor, used: Tensor
+) -> Tensor:
+    """:func:`greedy_match` of what the words ``used`` (M,) leave of the targets; they are brought up to date."""
+    free = ~used.index_select(0, target)
+    free &= counted | ignorable
+    at = free.nonzero().squeeze(1)  # where everything overlaps few targets are left after the first parts
+    detection, target, iou, crowd = (x.index_select(0, at) for x in (detection, target, iou, crowd))
+    own = greedy_match(detection, target, iou, *((x & free).index_select(0, at) for x in (counted, ignorable)), crowd)
+    used.index_add_(0, target, own.masked_fill(crowd, 0))  # each bit is new, and a crowd is never used up
+    return torch.zeros_like(counted).index_copy_(0, at, own)
 
 
 def _words(

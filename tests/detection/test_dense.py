@@ -86,7 +86,7 @@ def plain(seed: int) -> tuple[list[Item], list[Item]]:
     return [item for each in problems for item in each.preds], [item for each in problems for item in each.target]
 
 
-@pytest.mark.parametrize("most", [1, 7, 60, 150])
+@pytest.mark.parametrize("most", [20, 60, 150])
 def test_matching_part_by_part_gives_the_same_bits(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of a few overlaps, in images with crowds and ties and in others; 70 settings, more than a word holds."""
     thresholds, ranges = (
@@ -105,7 +105,7 @@ def test_matching_part_by_part_gives_the_same_bits(most: int, monkeypatch: pytes
             monkeypatch.setattr(coco, "BLOCK", most)
             parts = coco.match(problem, thresholds, ranges, kept)
             assert all(ours.equal(theirs) for ours, theirs in zip(parts, whole, strict=True))
-            assert len(problem.iou) > most
+            assert len(problem.iou) > 2 * most
 
 
 def test_detections_left_out_are_as_if_they_had_no_overlaps() -> None:
