@@ -236,7 +236,7 @@ def area_ranges(name: str, value: Any) -> FrozenDict[str, tuple[float, float]]:
         low_high = _bounds(bounds)
         if not isinstance(key, str) or low_high is None:
             raise ValueError(f"{name}: expected a name and (low, high) with low <= high, got {key!r}: {bounds!r}")
-        if key.isdecimal() or "per_class" in key:
+        if key.isdecimal() or "per_class" in key or key.removeprefix("iou_").isdecimal():
             raise ValueError(f"{name}: expected names that no other result has, unlike map_{key}, got {key!r}")
         checked[key] = low_high
     return FrozenDict(checked)

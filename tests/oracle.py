@@ -23,6 +23,8 @@ from tests.reference import masks as reference
 TOLERANCE = 1e-12
 STATS = ("map", "map_50", "map_75", "map_small", "map_medium", "map_large")
 STATS += ("mar_1", "mar_10", "mar_100", "mar_small", "mar_medium", "mar_large")
+KEYPOINT_STATS = ("map", "map_50", "map_75", "map_medium", "map_large")
+KEYPOINT_STATS += ("mar_20", "mar_iou_50", "mar_iou_75", "mar_medium", "mar_large")
 LIMITS = (1, 10, 100)
 COCO_THRESHOLDS, COCO_RECALL = np.linspace(0.5, 0.95, 10).tolist(), np.linspace(0, 1, 101).tolist()
 AREAS = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, 1e5**2)}
@@ -57,6 +59,7 @@ def evaluate_coco(
     area_ranges: dict[str, tuple[float, float]] | None = None,
     class_agnostic: bool = False,
     iou_type: str = "bbox",
+    keypoint_sigmas: list[float] | None = None,
 ) -> Reference:
     """Ask pycocotools about the content of its two files."""
     with contextlib.redirect_stdout(io.StringIO()):
@@ -67,8 +70,11 @@ def evaluate_coco(
         params.useCats = int(not class_agnostic)
         params.iouThrs = params.iouThrs if iou_thresholds is None else np.array(iou_thresholds, dtype=np.float64)
         params.recThrs = params.recThrs if rec_thresholds is None else np.array(rec_thresholds, dtype=np.float64)
-        params.maxDets = list(max_detection_thresholds or LIMITS)
-        areas = {"all": (0, 1e5**2), **(AREAS if area_ranges is None else area_ranges)}
+        if keypoint_sigmas is not None:
+            params.kpt_oks_sigmas = np.array(keypoint_sigmas)
+        params.maxDets = list(max_detection_thresholds or ([20] if iou_type == "keypoints" else LIMITS))
+        known = {name: bounds for name, bounds in AREAS.items() if name in params.areaRngLbl}
+        areas = {"all": (0, 1e5**2), **(known if area_ranges is None else area_ranges)}
         params.areaRngLbl, params.areaRng = list(areas), [list(bounds) for bounds in areas.values()]
         evaluation.evaluate()
         evaluation.accumulate()
@@ -190,6 +196,9 @@ def _results(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _area(row: dict[str, Any]) -> float:
+    if "bbox" not in row and "keypoints" in row:
+        x, y = row["keypoints"][0::3], row["keypoints"][1::3]
+        return (max(x) - min(x)) * (max(y) - min(y))
     return float(mask.area(row["segmentation"])) if "segmentation" in row else row["bbox"][2] * row["bbox"][3]
 
 
@@ -209,7 +218,10 @@ def _stats(evaluation: COCOeval) -> dict[str, float]:
     thresholds, limits = evaluation.params.iouThrs.tolist(), evaluation.params.maxDets
     if len(evaluation.stats):
         stats = {
-            key: math.nan if value == -1 else float(value) for key, value in zip(STATS, evaluation.stats, strict=True)
+            key: math.nan if value == -1 else float(value)
+            for key, value in zip(
+                KEYPOINT_STATS if evaluation.params.iouType == "keypoints" else STATS, evaluation.stats, strict=True
+            )
         }
     else:
         precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
@@ -222,7 +234,7 @@ def _stats(evaluation: COCOeval) -> dict[str, float]:
         stats |= {f"mar_{limit}": _mean(recall[:, :, 0, m]) for m, limit in enumerate(limits)}
         for a, name in enumerate(evaluation.params.areaRngLbl[1:], start=1):
             stats |= {f"map_{name}": _mean(precision[:, :, :, a, -1]), f"mar_{name}": _mean(recall[:, :, a, -1])}
-    missing = {key for key, t in (("map_50", 0.5), ("map_75", 0.75)) if t not in thresholds}
+    missing = {f"{key}_{round(100 * t)}" for key in ("map", "mar_iou") for t in (0.5, 0.75) if t not in thresholds}
     return {key: value for key, value in stats.items() if key not in missing}
 
 

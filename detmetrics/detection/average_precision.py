@@ -135,13 +135,15 @@ def summarize(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> d
 def _headlines(means: Means, settings: MeanAveragePrecisionSettings) -> dict[str, Tensor]:
     precision, recall = means  # (T, C, A), (T, C, A, M)
     areas = list(enumerate(settings.area_ranges, start=1))
+    asked = settings.iou_thresholds
+    single = {percent: asked.index(percent / 100) for percent in (50, 75) if percent / 100 in asked}
     tables = {"map": precision[..., 0]}
-    for percent in (50, 75):
-        if percent / 100 in settings.iou_thresholds:
-            tables[f"map_{percent}"] = precision[settings.iou_thresholds.index(percent / 100), :, 0]
+    tables |= {f"map_{percent}": precision[t, :, 0] for percent, t in single.items()}
     tables |= {f"map_{name}": precision[..., a] for a, name in areas}
     limits = enumerate(settings.max_detection_thresholds)
     tables |= {f"mar_{limit}": recall[..., 0, m] for m, limit in limits}
+    if settings.recall_by_threshold:
+        tables |= {f"mar_iou_{percent}": recall[t, :, 0, -1] for percent, t in single.items()}
     tables |= {f"mar_{name}": recall[..., a, -1] for a, name in areas}
     means_of: dict[str, Tensor] = {}
     for size in {table.numel() for table in tables.values()}:  # all tables of one size together

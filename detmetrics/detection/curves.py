@@ -43,8 +43,11 @@ class DetectionCurves(DetectionMetric):
             that ask about pairs of other classes, such as the confusion matrix. None: what this metric needs.
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
         iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
-            overlaps of masks and of their boundaries.
+            overlaps of masks and of their boundaries, ``"keypoints"`` for object keypoint similarity.
         mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
+        keypoint_sigmas: How far annotators are apart at each keypoint: ``"coco"`` (17 keypoints), ``"crowdpose"``
+            (14), ``"wholebody"`` (133), a number for each keypoint, or a dict of label to either, one entry a class.
+            None: COCO's.
         duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
             and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
             also with another target).
@@ -90,6 +93,7 @@ class DetectionCurves(DetectionMetric):
         box_format: str = "xyxy",
         iou_type: str = "bbox",
         mask_budget: int = MASK_BUDGET,
+        keypoint_sigmas: str | Sequence[float] | Mapping[int, Any] | None = None,
         duplicates: str = "drop",
         **kwargs: Any,
     ) -> None:
@@ -109,6 +113,7 @@ class DetectionCurves(DetectionMetric):
             pairs=pairs,
             box_format=box_format,
             mask_budget=mask_budget,
+            keypoint_sigmas=keypoint_sigmas,
             duplicates=duplicates,
             **kwargs,
         )
@@ -184,6 +189,7 @@ def detection_curves(
     box_format: str = "xyxy",
     iou_type: str = "bbox",
     mask_budget: int = MASK_BUDGET,
+    keypoint_sigmas: str | Sequence[float] | Mapping[int, Any] | None = None,
     duplicates: str = "drop",
 ) -> ScoreCurves:
     """Precision, recall and F-score of a whole data set against the score; see :class:`detmetrics.DetectionCurves`.
@@ -205,8 +211,11 @@ def detection_curves(
             that ask about pairs of other classes, such as the confusion matrix. None: what this metric needs.
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
         iou_type: The similarity: ``"bbox"`` for boxes, ``"segm"`` for masks, ``"boundary"`` for the smaller of the
-            overlaps of masks and of their boundaries.
+            overlaps of masks and of their boundaries, ``"keypoints"`` for object keypoint similarity.
         mask_budget: Bytes that the overlaps of masks may take while they are found, if a pair of masks fits.
+        keypoint_sigmas: How far annotators are apart at each keypoint: ``"coco"`` (17 keypoints), ``"crowdpose"``
+            (14), ``"wholebody"`` (133), a number for each keypoint, or a dict of label to either, one entry a class.
+            None: COCO's.
         duplicates: What becomes of an image whose id came before with the same target: ``"drop"`` (it does not count,
             and a warning says so), ``"error"`` (raise if it is predicted otherwise), ``"keep"`` (every image counts,
             also with another target).
@@ -237,6 +246,7 @@ def detection_curves(
         box_format=box_format,
         iou_type=iou_type,
         mask_budget=mask_budget,
+        keypoint_sigmas=keypoint_sigmas,
         duplicates=duplicates,
         sync_on_compute=False,
     )

@@ -95,7 +95,7 @@ def _checks(similarity: Similarity) -> list[tuple[str, str, ValueRule]]:
     geometry = tuple(in_rows)
     return [
         ("preds", "scores", SCORE_RULE),
-        *((side, similarity.key, rule) for side in ("preds", "target") for rule in geometry),
+        *((side, rule.key or similarity.key, rule) for side in ("preds", "target") for rule in geometry),
         ("target", "area", AREA_RULE),
     ]
 
@@ -168,7 +168,7 @@ def _check_values(batch: Batch, similarity: Similarity, preds: Items, target: It
         check = next(check for check in find_invalid(batch, similarity) if bool(check.failing.any()))
         items, column = (preds, 1) if check.side == "preds" else (target, 2)
         image, row = _image_of_row(batch, column, int(check.failing.nonzero()[0]))
-        got = arguments.plain(items[image][check.key][row])
+        got = _shown(items[image][check.key][row])
         where, remedy = f"{check.side}[{image}][{check.key!r}]", _other_format(items[image][check.key], check.expected)
         raise ValueError(f"{where}: expected {check.expected}, got {got} in row {row}{remedy}")
     if not any(isinstance(item.get("image_id"), Tensor) for item in target):
@@ -177,6 +177,15 @@ def _check_values(batch: Batch, similarity: Similarity, preds: Items, target: It
     if bool(negative.any()):
         image = int(negative.nonzero()[0])
         raise arguments.fail(f"target[{image}]['image_id']", "a non-negative int", int(batch.images[image, 0]))
+
+
+def _shown(value: Tensor) -> Any:
+    """The value of an instance, or the first of its points that is not finite or has a negative visibility."""
+    if value.ndim == 2:
+        odd = ~value.isfinite().all(dim=1)
+        odd = odd if bool(odd.any()) else value[:, -1] < 0
+        value = value[int(odd.nonzero()[0])] if bool(odd.any()) else value
+    return arguments.plain(value)
 
 
 def _other_format(values: Any, expected: str) -> str:
@@ -197,6 +206,8 @@ def _target_rows(side: Side, shapes: Shapes) -> Tensor:
     for key, flag in (("iscrowd", CROWD), ("ignore", IGNORE)):
         given = side.optional(key, none)
         flags = flags if given is None else flags + (given != 0) * flag
+    if shapes.ignore is not None:
+        flags = torch.where(shapes.ignore, flags.long() | IGNORE, flags.long())
     return _rows(shapes, shapes.area if area is None else area, side.column("labels", integer=True), flags)
 
 

@@ -29,7 +29,8 @@ from detmetrics.state.metric import Metric
 from detmetrics.state.sync import State
 
 DEFAULT_FLOOR = 0.1
-SETTLE_AT = {"cpu": 1 << 16, "cuda": 1 << 20}  # pending rows after which overlaps are found
+SETTLE_AT = {"cpu": 1 << 16, "cuda": 1 << 20}  # pending rows of boxes after which overlaps are found
+BOX_COLUMNS = 7  # int64 numbers of such a row
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class DetectionMetric(Metric):
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``.
         mask_budget: Bytes that the temporaries of mask overlaps may take.
         duplicates: What becomes of repeated images: ``"drop"``, ``"error"`` or ``"keep"``.
+        keypoint_sigmas: How far annotators of keypoints are apart.
         kwargs: The keyword arguments of ``torchmetrics.Metric``.
     """
 
@@ -72,6 +74,7 @@ class DetectionMetric(Metric):
     box_format = Fixed()
     mask_budget = Fixed()
     duplicates = Fixed()
+    keypoint_sigmas = Fixed()
     floor = Fixed()
 
     def __init__(
@@ -83,6 +86,7 @@ class DetectionMetric(Metric):
         box_format: str,
         mask_budget: int,
         duplicates: str,
+        keypoint_sigmas: Any = None,
         **kwargs: Any,
     ) -> None:
         arguments.choice("box_format", box_format, BOX_FORMATS)
@@ -91,7 +95,7 @@ class DetectionMetric(Metric):
         mask_budget = arguments.limit("mask_budget", mask_budget)
         names = _check_iou_types(iou_type, self.takes_several_iou_types)
         self._similarities: dict[str, Similarity] = {}
-        similarities = {name: similarity(name, box_format, mask_budget) for name in names}
+        similarities = {name: similarity(name, box_format, mask_budget, keypoint_sigmas) for name in names}
         floor = min(DEFAULT_FLOOR, settings.lowest_overlap)
         pairs = pairs or self._pairs_for(settings)
         own = tuple((name, *kind.configuration()) for name, kind in similarities.items())
@@ -104,6 +108,7 @@ class DetectionMetric(Metric):
             "box_format": box_format,
             "mask_budget": mask_budget,
             "duplicates": duplicates,
+            "keypoint_sigmas": keypoint_sigmas,
             "floor": floor,
         }
         self.check_settings(settings)
@@ -143,7 +148,7 @@ class DetectionMetric(Metric):
                 of N run-length encodings, dicts of ``size`` and ``counts``.
             target: One dict per image: ``boxes`` (M, 4) or ``masks`` in the same forms, and ``labels`` (M,); optionally
                 ``iscrowd`` (M,), ``area`` (M,) in pixels, ``ignore`` (M,), and ``image_id``, a non-negative int, for
-                all images or for none.
+                all images or for none. For keypoints see :ref:`KeypointSimilarity`.
 
         Raises:
             ValueError: if a batch does not fit; nothing is changed. On a GPU, values (not finite, negative sizes) are
@@ -185,7 +190,8 @@ class DetectionMetric(Metric):
         """Whether enough rows are pending, with those of the batch, to find their overlaps."""
         pending = sum(self.num_rows(f"{name}_pending_{part}") for part in Batch._fields)
         pending += sum(len(part) for part in packed[name][0])
-        return pending >= SETTLE_AT.get(self.device.type, SETTLE_AT["cuda"])
+        columns = max(self._similarities[name].columns + OTHER_COLUMNS, BOX_COLUMNS)
+        return pending * columns >= SETTLE_AT.get(self.device.type, SETTLE_AT["cuda"]) * BOX_COLUMNS
 
     def _pending(self, name: str) -> Batch:
         return Batch(*(self.rows(f"{name}_pending_{part}") for part in Batch._fields))

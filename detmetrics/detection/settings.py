@@ -16,6 +16,11 @@ RECALL_POINTS = tuple(i * 0.01 for i in range(101))  # numpy.linspace(0, 1, 101)
 MAX_DETECTIONS = (1, 10, 100)
 AREA_RANGES = FrozenDict({"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)})
 ALL_AREAS = (0.0, 1e10)
+OF_KEYPOINTS = {  # what COCO asks of keypoints alone
+    "max_detection_thresholds": (20,),
+    "area_ranges": {name: bounds for name, bounds in AREA_RANGES.items() if name != "small"},
+    "recall_by_threshold": True,
+}
 NORMALIZE = {"true": (1,), "pred": (0,), "all": (0, 1)}  # the axes of a confusion matrix that sum to 1
 
 _NAMED_AREAS = {"all": ALL_AREAS, **AREA_RANGES}
@@ -56,6 +61,7 @@ class MeanAveragePrecisionSettings(ClassSettings):
     area_ranges: Annotated[FrozenDict[str, tuple[float, float]], arguments.area_ranges] = AREA_RANGES
     class_metrics: Annotated[bool, arguments.boolean] = False
     extended_summary: Annotated[bool, arguments.boolean] = False
+    recall_by_threshold: Annotated[bool, arguments.boolean] = False  # at .5 and .75, which COCO gives for keypoints
 
     @property
     def lowest_overlap(self) -> float:

@@ -36,6 +36,7 @@ class Shapes(NamedTuple):
     geometry: Tensor  # (n, G) float64: what find() needs, and what tells targets apart
     area: Tensor  # (n,) float64, pixels
     counts: list[int]  # instances per image
+    ignore: Tensor | None = None  # (n,) bool, targets that do not count; None for none
 
 
 class Measured(NamedTuple):
@@ -52,6 +53,15 @@ class ValueRule(NamedTuple):
     expected: str  # as errors say it
     columns: slice
     least: float = -math.inf
+    key: str | None = None  # where the values come from; None for the key of the instances
+
+
+class Options(NamedTuple):
+    """The arguments of a metric that similarities are made from."""
+
+    box_format: str = "xyxy"
+    mask_budget: int = MASK_BUDGET
+    keypoint_sigmas: Any = None  # as the user gave them
 
 
 class Similarity(Protocol):
@@ -125,7 +135,7 @@ class Similarity(Protocol):
         ...
 
 
-Maker = Callable[[str, int], Similarity]
+Maker = Callable[[Options], Similarity]
 _makers: dict[str, Maker] = {}
 
 
@@ -134,21 +144,24 @@ def register(name: str, make: Maker) -> None:
 
     Args:
         name: What ``iou_type`` calls it; an earlier one of that name is replaced.
-        make: Makes it from the arguments ``box_format`` and ``mask_budget`` of a metric.
+        make: Makes it from the :class:`Options` of a metric.
     """
     _makers[name] = make
 
 
-def similarity(name: str, box_format: str = "xyxy", mask_budget: int = MASK_BUDGET) -> Similarity:
+def similarity(
+    name: str, box_format: str = "xyxy", mask_budget: int = MASK_BUDGET, keypoint_sigmas: Any = None
+) -> Similarity:
     """The similarity of a name.
 
     Args:
         name: One of :func:`similarity_names`.
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, for those that read boxes.
         mask_budget: Bytes that temporaries may take, for those that read masks.
+        keypoint_sigmas: The spread of each keypoint, for those that read keypoints.
 
     Raises:
-        ValueError: if there is none of that name.
+        ValueError: if there is none of that name, or an argument does not fit.
 
     Example:
         >>> similarity("bbox", box_format="xywh").configuration()
@@ -156,7 +169,7 @@ def similarity(name: str, box_format: str = "xyxy", mask_budget: int = MASK_BUDG
     """
     if name not in _makers:
         raise ValueError(f"iou_type: expected one of {similarity_names()}, got {name!r}")
-    return _makers[name](box_format, mask_budget)
+    return _makers[name](Options(box_format, mask_budget, keypoint_sigmas))
 
 
 def similarity_names() -> tuple[str, ...]:

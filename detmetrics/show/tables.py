@@ -33,7 +33,7 @@ class Headline(NamedTuple):
 
     key: str  # among the results
     kind: str  # "AP" or "AR"
-    at: str | None  # what follows the kind in the key: an IoU in percent, an area or a limit
+    at: str | None  # what follows the kind in the key: an IoU in percent, an area or a limit; iou_50 of recall at .5
     iou: str  # "0.50:0.95"
     area: str  # "all", "small", ...
     limit: int  # detections per class and image
@@ -61,12 +61,13 @@ def headlines(results: Mapping[str, Any], iou_thresholds: Sequence[float] = (0.5
     for match in matches:
         kind, at = match["kind"].upper(), match["at"]
         iou, area, limit = iou_range, "all", max(limits, default=0)
-        if at is not None and not at.isdigit():
-            area = at
-        elif at is not None and kind == "AR":
+        percent = at if kind == "AP" else (at or "").removeprefix("iou_")
+        if at is not None and kind == "AR" and at.isdigit():
             limit = int(at)
+        elif percent and percent.isdigit():
+            iou = f"{int(percent) / 100:.2f}"
         elif at is not None:
-            iou = f"{int(at) / 100:.2f}"
+            area = at
         found.append(Headline(match.string, kind, at, iou, area, limit, float(results[match.string])))
     return found
 

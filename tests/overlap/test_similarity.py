@@ -58,7 +58,7 @@ def slow_distance(detection: reference.Box, target: reference.Box, crowd: bool) 
 def distance(monkeypatch: pytest.MonkeyPatch) -> None:
     """The similarity is known to the metrics, and the slow loops match by it."""
     monkeypatch.setattr(module, "_makers", dict(module._makers))
-    register("distance", lambda box_format, mask_budget: Distance(box_format))
+    register("distance", lambda options: Distance(options.box_format))
     monkeypatch.setattr(reference, "overlap", slow_distance)
 
 
@@ -162,7 +162,7 @@ def test_values_are_checked_by_its_rules() -> None:
 
 
 def test_names_and_what_metrics_can_share() -> None:
-    assert similarity_names() == ("bbox", "segm", "boundary", "distance")
+    assert similarity_names() == ("bbox", "segm", "boundary", "keypoints", "distance")
     assert similarity("bbox", "xywh").configuration() != similarity("bbox", "xyxy").configuration()
     for name in ("segm", "boundary"):
         assert similarity(name, "xywh", 1).configuration() == similarity(name, "xyxy", 2).configuration()

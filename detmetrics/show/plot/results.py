@@ -113,7 +113,7 @@ def by_size(results: Mapping[str, Scalar]) -> dict[str, dict[str, float]]:
     largest = max(line.limit for line in lines)
     sizes: dict[str, dict[str, float]] = {"AP": {}, "AR": {}}
     for line in lines:
-        if line.key == "map" or line.area != "all" or (line.kind == "AR" and line.limit == largest):
+        if line.key == "map" or line.area != "all" or (line.kind == "AR" and line.at == str(largest)):
             sizes[line.kind][line.area] = line.value
     if sizes["AP"].keys() != sizes["AR"].keys():
         raise ValueError(f"results: expected map and mar of the same areas, got the keys {list(results)[:12]}")
