@@ -1,8 +1,8 @@
 """Random problems with keypoints, coarse on purpose, and what pycocotools says about them.
 
 Points lie on a grid, and a detection's point is a target's, or beside it, or far away: so similarities are often k/n,
-which falls on thresholds, and two targets are equally similar to a detection. Some targets have no labelled points, some
-are crowds, some are there twice, and scores are rounded.
+which falls on thresholds, and two targets are equally similar to a detection. Some targets have no labelled points,
+some are crowds, some are there twice, and scores are rounded.
 """
 
 import random
@@ -22,13 +22,22 @@ LABELS = ([1], [1, 2], [0, 7, 90])
 
 
 def keypoint_problem(
-    seed: int, *, images: int = 4, image_ids: bool | None = None, plain: bool = False, num: int = 17
+    seed: int,
+    *,
+    images: int = 4,
+    image_ids: bool | None = None,
+    plain: bool = False,
+    num: int = 17,
+    boxes: bool = False,
 ) -> Problem:
-    """Make one problem of up to ``images`` images with ``num`` keypoints; ``plain`` keeps the constructor's defaults."""
+    """Make one problem of up to ``images`` images with ``num`` keypoints; ``plain`` keeps the constructor's defaults.
+
+    With ``boxes`` all predictions have them, else half of the problems' do.
+    """
     rng = random.Random(f"keypoints {seed}")
     labels, step = rng.choice(LABELS), rng.choice([1, 2, 5, 8])
     preds, target = [], []
-    has_areas, has_boxes = rng.random() < 0.7, rng.random() < 0.5
+    has_areas, has_boxes = rng.random() < 0.7, rng.random() < 0.5 or boxes
     for _ in range(rng.randint(1, images)):
         objects = [_target(rng, num, rng.choice(labels)) for _ in range(rng.choice([0, 1, 2, 3, 6]))]
         objects += [dict(rng.choice(objects)) for _ in range(rng.choice([0, 0, 1])) if objects]

@@ -28,6 +28,7 @@ from detmetrics import (
 )
 from detmetrics.functional import mean_average_precision
 from detmetrics.state import devices
+from tests.keypoint_problems import keypoint_problem
 from tests.problems import LABELS, Item, Problem, batch, hit, image, mask_problem, miss, random_problem
 from tests.toy import CURSED, Toy, numbers, numbers_of
 
@@ -191,6 +192,7 @@ METRICS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (DetectionReport, {"class_names": NAMES, "matched_only": True}),
     (DetectionF1Score, {"iou_type": "segm"}),
     (MeanAveragePrecision, {"iou_type": ("segm", "boundary"), "extended_summary": True}),
+    (MeanAveragePrecision, {"iou_type": "keypoints", "box_format": "xywh", "extended_summary": True}),
 )
 
 
@@ -200,7 +202,8 @@ def _every_kind(rank: int, size: int) -> list[tuple[Any, Any]]:
     found = []
     for seed in SEEDS:
         for kind, settings in METRICS:
-            make = mask_problem if "iou_type" in settings else random_problem
+            iou_type = settings.get("iou_type", "bbox")
+            make = {"bbox": random_problem, "keypoints": keypoint_problem}.get(iou_type, mask_problem)
             problem = make(seed, images=20, image_ids=True, plain=True)
             count = len(problem.preds)
             alone = update(kind(**settings, sync_on_compute=False), problem, list(range(count)))

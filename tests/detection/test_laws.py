@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,6 +14,7 @@ import detmetrics
 from detmetrics import functional
 from detmetrics.detection.metric import DetectionMetric
 from tests.device import never_waiting, to_device
+from tests.keypoint_problems import keypoint_problem
 from tests.problems import LABELS, Problem, mask_problem, random_problem, shuffled, split
 
 Data = tuple[Any, Any]  # the arguments of update(): lists or tensors, first dimension images
@@ -41,6 +43,10 @@ def masks(seed: int, image_ids: bool) -> Data:
     return detections(seed, image_ids, mask_problem)
 
 
+def keypoints(seed: int, image_ids: bool) -> Data:
+    return detections(seed, image_ids, partial(keypoint_problem, boxes=True))
+
+
 NAMES = {label: str(label) for labels in LABELS for label in labels}  # all that random problems have
 
 
@@ -52,7 +58,11 @@ def at_operating_point(function: Callable[..., Any], *settings: dict[str, Any], 
 
 def with_nan_score(data: Data) -> Data:
     preds, target = data
-    shapes = {"boxes": torch.zeros(1, 4), "masks": target[-1].get("masks", torch.zeros(1, 1, 1)).any(0, keepdim=True)}
+    shapes = {
+        "boxes": torch.zeros(1, 4),
+        "keypoints": torch.zeros(1, 17, 3),
+        "masks": target[-1].get("masks", torch.zeros(1, 1, 1)).any(0, keepdim=True),
+    }
     last = {key: shapes[key] for key in shapes if key in preds[-1]}
     last |= {"scores": torch.tensor([float("nan")]), "labels": torch.tensor([0])}
     return [*preds[:-1], last], target
@@ -107,6 +117,23 @@ REGISTRY: dict[str, Entry] = {
         [{"class_names": NAMES, "iou_type": "segm"}],
         {"iou_threshold": 0.3, "max_detections": 2},
         scalars=False,
+    ),
+    "MeanAveragePrecision of keypoints": Entry(
+        functional.mean_average_precision,
+        keypoints,
+        with_nan_score,
+        [
+            {"iou_type": "keypoints", "box_format": "xywh", "extended_summary": True},
+            {"iou_type": ("bbox", "keypoints"), "box_format": "xywh", "keypoint_sigmas": [0.05] * 17},
+        ],
+        {"iou_thresholds": [0.15, 0.4], "max_detection_thresholds": [2]},
+    ),
+    "DetectionF1Score of keypoints": Entry(
+        functional.detection_f1_score,
+        keypoints,
+        with_nan_score,
+        [{"iou_type": "keypoints", "box_format": "xywh", "class_agnostic": True}],
+        {"iou_threshold": 0.3, "max_detections": 2},
     ),
 }
 
