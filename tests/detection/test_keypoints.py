@@ -1,15 +1,8 @@
 """Object keypoint similarity: equal to pycocotools, whatever the number of keypoints."""
 
-import json
-import os
-from pathlib import Path
-from typing import Any
-
 import pytest
-import torch
 
-from detmetrics import DetectionF1Score, MeanAveragePrecision
-from detmetrics.functional import detection_f1_score, mean_average_precision
+from detmetrics.functional import mean_average_precision
 from tests import keypoint_problems, oracle
 from tests.keypoint_problems import SIGMAS, keypoint_problem
 from tests.problems import Problem
