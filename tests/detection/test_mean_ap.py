@@ -322,7 +322,11 @@ def test_backend_is_taken_with_a_warning() -> None:
     "arguments",
     [
         {"box_format": "yxyx"},
-        {"iou_type": "keypoints"},
+        {"iou_type": "oks"},
+        {"iou_type": "keypoints", "keypoint_sigmas": "coco17"},
+        {"iou_type": "keypoints", "keypoint_sigmas": [0.1, 0.0]},
+        {"iou_type": "keypoints", "keypoint_sigmas": {"person": "coco"}},
+        {"iou_type": "keypoints", "keypoint_sigmas": {}},
         {"iou_thresholds": [1.5]},
         {"iou_thresholds": []},
         {"rec_thresholds": [-0.1]},
