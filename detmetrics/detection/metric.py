@@ -94,6 +94,8 @@ class DetectionMetric(Metric):
         arguments.choice("duplicates", duplicates, repeats.DUPLICATES)
         mask_budget = arguments.limit("mask_budget", mask_budget)
         names = _check_iou_types(iou_type, self.takes_several_iou_types)
+        if keypoint_sigmas is not None and "keypoints" not in names:
+            raise arguments.fail("keypoint_sigmas", "None without iou_type='keypoints'", keypoint_sigmas)
         self._similarities: dict[str, Similarity] = {}
         similarities = {name: similarity(name, box_format, mask_budget, keypoint_sigmas) for name in names}
         floor = min(DEFAULT_FLOOR, settings.lowest_overlap)
