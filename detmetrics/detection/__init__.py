@@ -22,7 +22,7 @@ changed after the data was seen, and metrics in a `detmetrics.MetricCollection` 
 | `boxes` | (N, 4) | pixels, corners x1, y1, x2, y2 unless `box_format` says otherwise |
 | `scores` | (N,) | confidence; metrics at an operating point also take predictions without |
 | `labels` | (N,) | integers |
-| `masks` | (N, H, W) | in place of `boxes` with `iou_type="segm"` or `"boundary"`; tensors, or a list of run-length encodings |
+| `masks` | (N, H, W) | in place of `boxes` with `iou_type="segm"` or `"boundary"`; or a list of run-length encodings |
 
 `target` is a list of as many dicts with `boxes` or `masks` and `labels`, and optionally
 

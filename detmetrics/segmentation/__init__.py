@@ -57,11 +57,11 @@ The scores behind these numbers, with a dash where a class is neither there nor 
 
 | | class 0 | class 1 | class 2 | class 3 | mean of the image |
 | --- | --- | --- | --- | --- | --- |
-| image 0 | 2/3 | 1/2 | – | – | .583 |
-| image 1 | 3/4 | – | 0 | – | .375 |
-| image 2 | 1 | – | – | – | 1 |
-| mean over images | .806 | .5 | 0 | – | |
-| all pixels | 9/11 | 1/2 | 0 | – | |
+| image 0 | 2/3 | 1/2 | - | - | .583 |
+| image 1 | 3/4 | - | 0 | - | .375 |
+| image 2 | 1 | - | - | - | 1 |
+| mean over images | .806 | .5 | 0 | - | |
+| all pixels | 9/11 | 1/2 | 0 | - | |
 
 `"imagewise"` is the mean of the last column, `"classwise"` of the row before the last, `"dataset"` of the last row,
 and `"pooled"` of the five cells.

@@ -134,7 +134,7 @@ def test_a_collection_of_torchmetrics_draws_them() -> None:
 
 
 def test_the_pictures_of_the_readme_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = Path(__file__).resolve().parents[2] / ".readme" / "pictures.py"
+    script = Path(__file__).resolve().parents[2] / ".site" / "pictures.py"
     if not script.is_file():
         pytest.skip("the script is in the repository alone, not in the distribution")
     monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path)])

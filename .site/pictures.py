@@ -1,4 +1,4 @@
-"""Draw the pictures of the README from the demo's data: ``python .readme/pictures.py [FOLDER]``."""
+"""Draw the pictures of the README from the demo's data: ``python .site/pictures.py [FOLDER]``."""
 
 import sys
 from pathlib import Path

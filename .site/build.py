@@ -1,0 +1,58 @@
+"""Build the guides and the reference: ``python .site/build.py [FOLDER]`` writes pages that a browser opens from disk."""
+
+import importlib
+import sys
+import warnings
+from pathlib import Path
+
+import pdoc
+from pdoc.render import configure
+
+GUIDES = (  # the docstrings of packages, without what is inside
+    "detmetrics.guides",
+    "detmetrics.guides.choosing",
+    "detmetrics.guides.training",
+    "detmetrics.guides.differences",
+    "detmetrics.detection",
+    "detmetrics.segmentation",
+    "detmetrics.panoptic",
+    "detmetrics.classification",
+    "detmetrics.state",
+    "detmetrics.files",
+    "detmetrics.cli",
+    "detmetrics.compat",
+)
+REFERENCE = (  # beside detmetrics and its functions: modules with all that they export
+    "detmetrics.coco",
+    "detmetrics.plot",
+    "detmetrics.page",
+    "detmetrics.compat.torchmetrics",
+    "detmetrics.compat.pycocotools",
+)
+PARTS = {  # modules of which users meet a part
+    "detmetrics.demo": ["generate"],
+    "detmetrics.overlap.similarity": ["Similarity", "register", "similarity", "similarity_names"],
+    "detmetrics.reduce.averages": ["average"],
+    "detmetrics.reduce.curves": ["ScoreCurves"],
+    "detmetrics.settings": ["Settings"],
+}
+
+
+def main(folder: Path) -> None:
+    """Write one page for each guide and for each module of the reference."""
+    shown = {**dict.fromkeys(GUIDES, []), **PARTS}
+    for name, members in shown.items():
+        vars(importlib.import_module(name))["__all__"] = members
+    warnings.filterwarnings("ignore", "Error parsing type annotation ForwardRef")  # of fields of named tuples
+    configure(
+        docformat="google",
+        include_undocumented=False,
+        math=True,
+        show_source=False,
+        template_directory=Path(__file__).parent / "templates",
+    )
+    pdoc.pdoc("detmetrics", *shown, *REFERENCE, output_directory=folder)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "site"))
