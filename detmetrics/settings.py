@@ -32,11 +32,20 @@ class Settings:
         """Raise a ``ValueError`` if the fields do not fit one another; they are checked one by one before."""
 
     def set_plain(self, name: str, value: Any) -> None:
-        """Replace a field within ``check()`` by its plain form."""
+        """Replace a field within ``check()`` by its plain form.
+
+        Args:
+            name: The field.
+            value: Its plain form.
+        """
         object.__setattr__(self, name, value)
 
     def replace(self, **changes: Any) -> Any:
-        """The same settings but for some, checked anew."""
+        """The same settings but for some, checked anew.
+
+        Args:
+            changes: New values by field.
+        """
         return dataclasses.replace(self, **changes)
 
 

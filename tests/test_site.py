@@ -123,7 +123,8 @@ def test_public_names_are_documented_with_all_their_arguments(name: str) -> None
     text = inspect.getdoc(thing)
     assert text, "no docstring"
     parameters = _parameters(name)
-    described = set(re.findall(r"^ {4}\**(\w+)(?: \([^)]*\))?:", _section(text, "Args"), flags=re.M))
+    lists = _section(text, "Args") + _section(text, "Attributes")
+    described = set(re.findall(r"^ {4}\**(\w+)(?: \([^)]*\))?:", lists, flags=re.M))
     inherits = not _section(text, "Args") and not inspect.isclass(thing) and "Args" not in (thing.__doc__ or "")
     if "." in name and inherits and _documented_in_a_base(name):
         return
@@ -140,7 +141,8 @@ def _parameters(name: str) -> list[str]:
     """What a caller gives: to a method without the object, and to a class only if it has a constructor of its own."""
     thing = THINGS[name]
     if inspect.isclass(thing):
-        return list(inspect.signature(thing).parameters) if "__init__" in vars(thing) else []
+        own = "__init__" in vars(thing) and not getattr(thing, "_is_protocol", False)
+        return list(inspect.signature(thing).parameters) if own else []
     is_method = name.rpartition(".")[0] in THINGS
     return list(inspect.signature(thing).parameters)[is_method:]
 

@@ -117,7 +117,11 @@ class ClassificationReport(CountingMetric):
         super().update(preds, target, image_ids)
 
     def pool(self, counts: Tensor) -> None:
-        """Add the counts of a batch whose samples need not be told apart: (C, 4), of multilabel ones (N, C, 4)."""
+        """Add the counts of a batch whose samples need not be told apart: (C, 4), of multilabel ones (N, C, 4).
+
+        Args:
+            counts: tp, fp, fn, tn of each class, int64.
+        """
         if self.task == "multilabel":
             self.append("samples", self.configuration.over_labels(counts))
             counts = counts.sum(dim=0)

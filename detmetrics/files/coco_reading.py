@@ -47,7 +47,11 @@ class CocoData:
         return len(self.target)
 
     def batches(self, batch_size: int) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
-        """``(preds, target)`` of ``batch_size`` images at a time; the last batch may be smaller."""
+        """``(preds, target)`` of ``batch_size`` images at a time; the last batch may be smaller.
+
+        Args:
+            batch_size: The number of images of a batch.
+        """
         for start in range(0, len(self), batch_size):
             yield self.preds[start : start + batch_size], self.target[start : start + batch_size]
 

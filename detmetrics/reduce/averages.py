@@ -64,7 +64,7 @@ def average(
     order of the images nor on the number of threads.
 
     Args:
-        formula: Called with the counts; one of :mod:`detmetrics.reduce.formulas`.
+        formula: Called with the counts; a function of ``reduce/formulas.py``.
         counts: tp, fp, fn, and tn if the formula needs it: ``(B, C)`` int64 each, for B images and C classes. For
             ``aggregate="dataset"`` also ``(C,)``, already pooled.
         average: ``"micro"`` (counts pooled over the classes), ``"macro"`` (mean over the classes), ``"weighted"`` (mean

@@ -48,7 +48,12 @@ class MetricCollection(torchmetrics.MetricCollection):
         super().__init__(metrics, *additional_metrics, prefix=prefix, postfix=postfix, compute_groups=compute_groups)  # type: ignore[arg-type]
 
     def add_metrics(self, metrics: Any, *additional_metrics: torchmetrics.Metric) -> None:
-        """Add metrics; those that share a state with others do so from their next update on."""
+        """Add metrics; those that share a state with others do so from their next update on.
+
+        Args:
+            metrics: A metric, a list of metrics, or a dict from name to metric.
+            additional_metrics: More metrics.
+        """
         super().add_metrics(metrics, *additional_metrics)
         share_states(self)
 

@@ -65,7 +65,11 @@ class Metric(Adapter):
         self._settings = settings
 
     def check_settings(self, settings: Settings) -> None:
-        """Raise a ``ValueError`` if this state cannot answer what the settings ask."""
+        """Raise a ``ValueError`` if this state cannot answer what the settings ask.
+
+        Args:
+            settings: The new settings.
+        """
 
     def description(self) -> dict[str, str]:
         """What must agree between the ranks: the class, the configuration and the settings, as text."""
@@ -76,11 +80,22 @@ class Metric(Adapter):
     # ------------------------------------------------------------------------------------------- declaring the state
 
     def add_rows(self, name: str, width: int, *, keyed: bool = False) -> None:
-        """Declare rows of ``width`` int64 columns: a list of ``(n, width)`` chunks that concatenate."""
+        """Declare rows of ``width`` int64 columns: a list of ``(n, width)`` chunks that concatenate.
+
+        Args:
+            name: What this class calls the state.
+            width: The number of columns.
+            keyed: Whether the first column is the key of an image.
+        """
         self._add(name, Layout(width, keyed), [], "cat")
 
     def add_totals(self, name: str, shape: Sequence[int]) -> None:
-        """Declare int64 totals of a fixed shape, which add."""
+        """Declare int64 totals of a fixed shape, which add.
+
+        Args:
+            name: What this class calls the state.
+            shape: The shape of the totals.
+        """
         layout = Layout(shape=tuple(shape))
         self._add(name, layout, torch.zeros(layout.shape, dtype=torch.int64), "sum")
 
@@ -95,36 +110,70 @@ class Metric(Adapter):
             self.set_states({state: Chunks()})
 
     def state_name(self, name: str) -> str:
-        """The name of a state with a digest of the configuration, as torchmetrics knows it."""
+        """The name of a state with a digest of the configuration, as torchmetrics knows it.
+
+        Args:
+            name: What this class calls the state.
+        """
         return name + self._digest
 
     def rows(self, name: str) -> Tensor:
-        """All rows of a state, ``(n, width)`` int64 in order of arrival; they are one chunk from here on."""
+        """All rows of a state, ``(n, width)`` int64 in order of arrival; they are one chunk from here on.
+
+        Args:
+            name: What this class calls the state.
+        """
         return self._joined(self.state_name(name))
 
     def num_rows(self, name: str) -> int:
-        """How many rows a state has; known to the host without reading the device."""
+        """How many rows a state has; known to the host without reading the device.
+
+        Args:
+            name: What this class calls the state.
+        """
         return self.chunks(self.state_name(name)).num_rows
 
     def totals(self, name: str) -> Tensor:
-        """The totals of a state, int64."""
+        """The totals of a state, int64.
+
+        Args:
+            name: What this class calls the state.
+        """
         value: Tensor = getattr(self, self.state_name(name))
         return value
 
     def append(self, name: str, chunk: Tensor) -> None:
-        """Add a chunk ``(n, width)`` of rows."""
+        """Add a chunk ``(n, width)`` of rows.
+
+        Args:
+            name: What this class calls the state.
+            chunk: ``(n, width)`` int64 on the metric's device.
+        """
         self.chunks(self.state_name(name)).append(chunk)
 
     def add(self, name: str, amount: Tensor) -> None:
-        """Add to the totals, without changing the old tensor."""
+        """Add to the totals, without changing the old tensor.
+
+        Args:
+            name: What this class calls the state.
+            amount: int64 of the shape of the totals.
+        """
         self.set_states({self.state_name(name): self.totals(name) + amount})
 
     def clear_rows(self, name: str) -> None:
-        """Remove all rows of a state, for every metric of a collection that shares it."""
+        """Remove all rows of a state, for every metric of a collection that shares it.
+
+        Args:
+            name: What this class calls the state.
+        """
         self.chunks(self.state_name(name)).clear()
 
     def chunks(self, state: str) -> Chunks:
-        """The chunks of a state of rows, ready to be shared."""
+        """The chunks of a state of rows, ready to be shared.
+
+        Args:
+            state: What torchmetrics calls the state; see :meth:`state_name`.
+        """
         chunks = getattr(self, state)
         if not isinstance(chunks, Chunks):  # set by torchmetrics
             chunks = Chunks([chunks] if isinstance(chunks, Tensor) else chunks)
@@ -198,7 +247,11 @@ class Metric(Adapter):
                 raise ValueError(f"merge_state: {name}: expected {mine}, got {others}; only equal classes add up")
 
     def add_states(self, incoming: State) -> None:
-        """Add checked states to those of the metric."""
+        """Add checked states to those of the metric.
+
+        Args:
+            incoming: What :meth:`checked_states` returned.
+        """
         self.settle()
         merged: State = {}
         for state, value in incoming.items():
@@ -212,7 +265,11 @@ class Metric(Adapter):
         self.set_states(merged)
 
     def checked_states(self, incoming: Mapping[str, Any]) -> State:
-        """The states of ``incoming`` on this device, or a ``ValueError`` that says what does not fit."""
+        """The states of ``incoming`` on this device, or a ``ValueError`` that says what does not fit.
+
+        Args:
+            incoming: Tensors, or lists of them, by what torchmetrics calls the states.
+        """
         if incoming.keys() != self.layouts.keys():
             raise ValueError(
                 f"{type(self).__name__}: expected the states {sorted(self.layouts)}, got {sorted(incoming)}; "

@@ -136,15 +136,27 @@ class COCO:
         return list(set.intersection(*chosen, *(set(self.catToImgs[key]) for key in categories)))
 
     def loadAnns(self, ids: Any = ()) -> list[Ann]:
-        """The annotations of one id or several."""
+        """The annotations of one id or several.
+
+        Args:
+            ids: An id, or a list of them.
+        """
         return [self.anns[key] for key in as_list(ids)]
 
     def loadCats(self, ids: Any = ()) -> list[Ann]:
-        """The categories of one id or several."""
+        """The categories of one id or several.
+
+        Args:
+            ids: An id, or a list of them.
+        """
         return [self.cats[key] for key in as_list(ids)]
 
     def loadImgs(self, ids: Any = ()) -> list[Ann]:
-        """The images of one id or several."""
+        """The images of one id or several.
+
+        Args:
+            ids: An id, or a list of them.
+        """
         return [self.imgs[key] for key in as_list(ids)]
 
     def loadRes(self, resFile: Any) -> COCO:
@@ -205,7 +217,11 @@ class COCO:
         drawing.show(self, anns, draw_bbox)
 
     def annToRLE(self, ann: Ann) -> Ann:
-        """The mask of an annotation, run-length encoded, from polygons, runs or an encoding."""
+        """The mask of an annotation, run-length encoded, from polygons, runs or an encoding.
+
+        Args:
+            ann: An annotation with ``segmentation`` and ``image_id``.
+        """
         segmentation = ann["segmentation"]
         if isinstance(segmentation, dict) and not isinstance(segmentation["counts"], list):
             return segmentation
@@ -215,7 +231,11 @@ class COCO:
         return merged
 
     def annToMask(self, ann: Ann) -> Any:
-        """The mask of an annotation, ``(H, W)`` uint8 array."""
+        """The mask of an annotation, ``(H, W)`` uint8 array.
+
+        Args:
+            ann: An annotation with ``segmentation`` and ``image_id``.
+        """
         return mask_module().decode(self.annToRLE(ann))
 
 

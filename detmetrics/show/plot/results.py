@@ -25,6 +25,9 @@ _SCORES = {
 def label_of(key: str) -> str:
     """What a result is called on an axis.
 
+    Args:
+        key: The key of a result, or of a part of it.
+
     Example:
         >>> label_of("iou"), label_of("mean_precision")
         ('IoU', 'Mean precision')
@@ -68,6 +71,10 @@ def numbers(result: Any, names: Sequence[str] | None = None, prefix: str = "") -
 def averages(results: Mapping[str, Scalar], score: str) -> dict[str, Scalar]:
     """The averages of a score among the results of a report: what a history follows.
 
+    Args:
+        results: What ``compute()`` of a report returns.
+        score: ``"f1"``, ``"precision"``, ...
+
     Example:
         >>> averages({"f1/cat": 0.5, "f1_micro": 0.6, "recall_micro": 0.7, "mean_f1": 0.8}, "f1")
         {'f1_micro': 0.6, 'mean_f1': 0.8}
@@ -84,6 +91,9 @@ def averages(results: Mapping[str, Scalar], score: str) -> dict[str, Scalar]:
 
 def headline(results: Mapping[str, Any]) -> dict[str, float]:
     """The headline numbers among the results of ``MeanAveragePrecision``.
+
+    Args:
+        results: What ``MeanAveragePrecision.compute()`` returns.
 
     Example:
         >>> headline({"map": 0.4, "mar_100": 0.5, "map/cat": 0.4})
@@ -105,6 +115,9 @@ def headlines_of(results: Mapping[str, Any]) -> list[Headline]:
 def by_size(results: Mapping[str, Scalar]) -> dict[str, dict[str, float]]:
     """``AP`` and ``AR`` for all sizes and for each, from the results of ``MeanAveragePrecision``.
 
+    Args:
+        results: What ``MeanAveragePrecision.compute()`` returns.
+
     Example:
         >>> by_size({"map": 0.4, "map_small": 0.2, "mar_1": 0.1, "mar_10": 0.3, "mar_small": 0.3})
         {'AP': {'all': 0.4, 'small': 0.2}, 'AR': {'all': 0.3, 'small': 0.3}}
@@ -123,6 +136,9 @@ def by_size(results: Mapping[str, Scalar]) -> dict[str, dict[str, float]]:
 def mean_over_classes(precision: Tensor) -> Tensor:
     """The mean over defined classes of ``(T, R, C, A, M)`` at all areas and the largest limit, ``(T, R)``.
 
+    Args:
+        precision: What ``MeanAveragePrecision`` returns with ``extended_summary=True``.
+
     Example:
         >>> import torch
         >>> mean_over_classes(torch.tensor([0.5, torch.nan, 1.0]).view(1, 1, 3, 1, 1)).item()
@@ -140,6 +156,9 @@ def check_matrix(matrix: Any) -> None:
 
 def diagonal_share(matrix: Tensor) -> Tensor:
     """How much of confusion matrices ``(..., C, C)`` is on their diagonals, 0-d; what is not defined counts nowhere.
+
+    Args:
+        matrix: ``(..., C, C)`` counts or shares.
 
     Example:
         >>> import torch
