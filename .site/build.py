@@ -1,4 +1,4 @@
-"""Build the guides and the reference: ``python .site/build.py [FOLDER]`` writes pages that a browser opens from disk."""
+"""Build the guides and the reference as pages that a browser opens from disk: ``python .site/build.py [FOLDER]``."""
 
 import importlib
 import sys
@@ -40,7 +40,7 @@ PARTS = {  # modules of which users meet a part
 
 def main(folder: Path) -> None:
     """Write one page for each guide and for each module of the reference."""
-    shown = {**dict.fromkeys(GUIDES, []), **PARTS}
+    shown = {**{name: [] for name in GUIDES}, **PARTS}
     for name, members in shown.items():
         vars(importlib.import_module(name))["__all__"] = members
     warnings.filterwarnings("ignore", "Error parsing type annotation ForwardRef")  # of fields of named tuples

@@ -90,7 +90,7 @@ def test_the_search_finds_a_metric_by_a_word_of_its_docstring(site: Path) -> Non
     assert "harmonic mean" in index
 
 
-# ------------------------------------------------------------------------------------------------------------ docstrings
+# ----------------------------------------------------------------------------------------------------------- docstrings
 
 
 def modules() -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ that of the mask, which decides about small, medium and large.
 
 | symptom | reason |
 | --- | --- |
-| differences of 1e-3 or less | their IoU and recall thresholds come from float32 lists and are off by 1e-8, which moves results |
+| differences of 1e-3 or less | their IoU and recall thresholds come from float32 and are off by 1e-8 |
 | 80/101 there, 81/101 here | the same: four of five perfect detections reach the recall .8 exactly |
 | `map` is -1 there | their lists of limits have to be 1, 10, 100 in that order |
 | a higher mask mAP there | images without targets are dropped with their false positives |
@@ -34,7 +34,7 @@ that of the mask, which decides about small, medium and large.
 | a lower macro mean there | `ignore_index` with a class index keeps that class in the mean, as a zero |
 | `MeanIoU` disagrees with `SegmentationIoU()` | theirs is `aggregate="pooled"` |
 | `MeanIoU(num_classes=1)` is 1 there | they say so where all foreground was missed |
-| results jump between batches | whether scores are logits is guessed there from each batch; here `from_logits` says it |
+| results jump between batches | there each batch decides anew whether scores are logits; here `from_logits` does |
 
 # ultralytics
 
