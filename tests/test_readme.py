@@ -1,6 +1,7 @@
-"""Every block of code in the README runs and prints what the README says it prints."""
+"""Every block of code in the README and in the guides runs and prints what stands below it."""
 
 import contextlib
+import importlib
 import io
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 from detmetrics.cli import main
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+GUIDES = ["detmetrics.guides.training", "detmetrics.cli"]  # doctests run what is not in blocks
 OURS = ("detmetrics", "torchrun")  # the commands that are run here
 
 
@@ -25,12 +26,18 @@ def script_name(code: str) -> str | None:
     return found[1] if found else None
 
 
-def outputs() -> list[tuple[str, str, str]]:
+def blocks(text: str) -> list[tuple[str, str]]:
+    """The languages and the codes of all blocks."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def outputs(text: str = README) -> list[tuple[str, str, str]]:
     """Each block of code with its language and the text that stands below it, empty if there is none."""
-    followers = [*BLOCKS[1:], ("", "")]
+    found = blocks(text)
+    followers = [*found[1:], ("", "")]
     return [
         (language, code, expected if next_language == "text" else "")
-        for (language, code), (next_language, expected) in zip(BLOCKS, followers, strict=True)
+        for (language, code), (next_language, expected) in zip(found, followers, strict=True)
         if language != "text"
     ]
 
@@ -50,17 +57,24 @@ def test_the_python_blocks_print_the_text_below_them(tmp_path: Path, monkeypatch
 
 
 def test_every_block_has_a_language_that_is_tested() -> None:
-    assert {language for language, _ in BLOCKS} == {"python", "text", "sh"}
+    for text in texts().values():
+        assert {language for language, _ in blocks(text)} <= {"python", "text", "sh"}
 
 
-def test_the_shell_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In order and in one folder, in which a data set and the scripts of the README lie."""
+def texts() -> dict[str, str]:
+    return {"README": README, **{name: importlib.import_module(name).__doc__ or "" for name in GUIDES}}
+
+
+@pytest.mark.parametrize("name", ["README", *GUIDES])
+def test_the_shell_blocks_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order and in one folder, in which a data set and the scripts of the text lie."""
     monkeypatch.chdir(tmp_path)
-    for language, code, _ in outputs():
-        if language == "python" and (name := script_name(code)):
-            Path(name).write_text(code)
+    text = texts()[name]
+    for language, code, _ in outputs(text):
+        if language == "python" and (script := script_name(code)):
+            Path(script).write_text(code)
     run("detmetrics demo --images 5 --save .")
-    for language, code, expected in outputs():
+    for language, code, expected in outputs(text):
         for command in commands(code) if language == "sh" else []:
             if command.startswith(OURS):
                 printed = run(command)

@@ -1,8 +1,48 @@
-"""The command ``detmetrics``: COCO numbers for a pair of files, for a generated data set, or from saved states.
+r"""The command `detmetrics`: numbers for files, for generated data, or from saved states.
 
-Under ``torchrun`` the images are dealt out to the ranks, and rank 0 alone prints and writes. This module and the parser
-of arguments import no torch, so that help and wrong arguments are answered at once.
+# Evaluating detections
+
+```sh
+detmetrics demo --images 5 --save .
+detmetrics evaluate annotations.json results.json --per-class --json numbers.json
+```
+
+The first line writes a generated pair of files in COCO's format, the second prints the twelve lines that pycocotools
+prints, the results of each class, and writes all numbers as JSON. `--iou-type segm` or `boundary` compares masks. At a
+terminal the numbers are tables; through a pipe they are pycocotools' lines.
+
+```sh
+detmetrics evaluate annotations.json results.json --html report.html
+```
+
+writes one page that needs no network: COCO's table, the best score thresholds, curves, a table of the classes to sort,
+the confusion matrix and the worst images. With `--images DIR` it shows these images, and on them what was missed and
+what is wrong. It needs the extra `html`; from Python it is `detmetrics.page.render`.
+
+# Several processes, several machines
+
+```sh
+torchrun --standalone --nproc-per-node 2 -m detmetrics evaluate annotations.json results.json
+```
+
+divides the images among the processes. Machines that never meet save what they have, and one that gets the files adds
+them up, to the same bits:
+
+```sh
+detmetrics evaluate annotations.json results.json --shard 0/2 --save-state 0.pt
+detmetrics evaluate annotations.json results.json --shard 1/2 --save-state 1.pt
+detmetrics merge 0.pt 1.pt
+```
+
+`merge` takes `--iou-thresholds` and `--max-detections` to ask the states something new.
+
+# Exit codes
+
+0 after success, 1 after a failure, with one line on stderr, 2 for wrong arguments, 130 when interrupted, 141 when the
+reader of the output has gone.
 """
+
+# This module and the parser of arguments import no torch, so that help and wrong arguments are answered at once.
 
 from __future__ import annotations
 
