@@ -14,7 +14,8 @@ from detmetrics import __version__
 if TYPE_CHECKING:
     import torch
 
-IOU_TYPES = ("bbox", "segm", "boundary")
+IOU_TYPES = ("bbox", "segm", "boundary", "keypoints")
+SIGMAS = ("coco", "crowdpose", "wholebody")
 LARGEST = 2**31 - 1  # of counts
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -29,6 +30,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.image_folder is not None and arguments.html is None:
         parser.error("--images: expected --html with it, the page that shows them")
+    if getattr(arguments, "keypoint_sigmas", None) is not None and arguments.iou_type != "keypoints":
+        parser.error("--keypoint-sigmas: expected --iou-type keypoints with them")
     arguments.inputs = _paths(arguments)
     return arguments
 
@@ -60,7 +63,17 @@ def _add_evaluate(commands: Any, parents: list[argparse.ArgumentParser]) -> None
     evaluate.add_argument("annotations", metavar="GT.json", help="COCO annotations, gzipped or not")
     evaluate.add_argument("results", metavar="DT.json", help="COCO results, gzipped or not")
     evaluate.add_argument(
-        "--iou-type", choices=IOU_TYPES, default="bbox", help="overlaps of boxes, masks, or masks and boundaries (bbox)"
+        "--iou-type",
+        choices=IOU_TYPES,
+        default="bbox",
+        help="overlaps of boxes, masks, masks and boundaries, or keypoints (bbox)",
+    )
+    evaluate.add_argument(
+        "--keypoint-sigmas",
+        type=_sigma,
+        nargs="+",
+        metavar="S",
+        help=f"how far annotators are apart: {', '.join(SIGMAS)}, or a number for each keypoint (coco)",
     )
     evaluate.add_argument("--ignore-key", metavar="KEY", help="key of annotations to ignore, such as difficult")
     evaluate.add_argument(
@@ -174,6 +187,17 @@ def _fraction(text: str) -> float:
         if 0 <= float(text) <= 1:
             return float(text)
     raise argparse.ArgumentTypeError(f"expected a number in [0, 1], got {text!r}")
+
+
+def _sigma(text: str) -> str | float:
+    if text in SIGMAS:
+        return text
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(
+        f"expected one of {', '.join(SIGMAS)} or positive numbers, got {shortened(text)!r}"
+    )
 
 
 def _shard(text: str) -> tuple[int, int]:

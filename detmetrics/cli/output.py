@@ -96,6 +96,7 @@ def finish(
         arguments: Those of the command.
     """
     results = {key: value.item() for key, value in metric.compute().items()}
+    groups = _groups(metric, data)
     seconds = time.perf_counter() - start
     if arguments.save_state is not None:
         from detmetrics.files import states
@@ -107,11 +108,24 @@ def finish(
     if not arguments.quiet:
         _tell_speed(metric, seconds)
     if arguments.json is not None:
-        numbers = {key: None if math.isnan(value) else value for key, value in results.items()}
+        named = results | {f"{name}_map": value for name, value in groups.items()}
+        numbers = {key: None if math.isnan(value) else value for key, value in named.items()}
         arguments.json.write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n")
     if page is not None:
         arguments.html.write_bytes(page.encode("utf-8", "backslashreplace"))  # JSON may hold lone surrogates
     _print_results(results, metric)
+    if groups:
+        print("\n" + "\n".join(f" AP of {name} images: {value:.3f}" for name, value in groups.items()))
+
+
+def _groups(metric: MeanAveragePrecision, data: CocoData | None) -> dict[str, float]:
+    """The average precision of CrowdPose's groups of images, if keypoints are evaluated on its files."""
+    if data is None or metric.iou_types != ("keypoints",) or not data.crowd_index:
+        return {}
+    from detmetrics.files.coco import crowdpose_groups
+
+    found = metric.per_group(crowdpose_groups(data.crowd_index))
+    return {name: results["map"].item() for name, results in found.items()}
 
 
 def _page(metric: MeanAveragePrecision, title: str, data: CocoData | None, arguments: argparse.Namespace) -> str:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from detmetrics import arguments
@@ -13,6 +14,7 @@ from detmetrics.detection.average_precision import summarize
 from detmetrics.detection.metric import DetectionMetric
 from detmetrics.detection.settings import ALL_AREAS, OF_KEYPOINTS, MeanAveragePrecisionSettings
 from detmetrics.overlap.mask_words import MASK_BUDGET
+from detmetrics.ragged import constants
 from detmetrics.settings import Setting
 
 
@@ -157,6 +159,38 @@ class MeanAveragePrecision(DetectionMetric):
             own = summarize(self.data(iou_type), self.settings)
             results |= {key if key == "classes" else f"{iou_type}_{key}": value for key, value in own.items()}
         return results
+
+    def per_group(
+        self, groups: Mapping[str, Sequence[int]], iou_type: str | None = None
+    ) -> dict[str, dict[str, Tensor]]:
+        """The results for groups of images, each as if it were the whole data set.
+
+        All ranks must call it, unless ``compute()`` was called since the last update.
+
+        Args:
+            groups: The ``image_id`` of the images of each group, by its name; ids that no image has are left out.
+                CrowdPose's are made by :func:`detmetrics.coco.crowdpose_groups`.
+            iou_type: One of several; the first by default.
+
+        Returns:
+            The dict of ``compute()`` for each group.
+
+        Raises:
+            ValueError: as ``compute()`` does.
+
+        Example:
+            >>> from detmetrics.demo import generate
+            >>> metric = MeanAveragePrecision()
+            >>> metric.update(*generate(num_images=5, num_detections=10, num_classes=2))
+            >>> found = metric.per_group({"day": [0, 1, 2], "night": [3, 4]})
+            >>> sorted(found), found["day"].keys() == metric.compute().keys()
+            (['day', 'night'], True)
+        """
+        data = self.data(iou_type)
+        members = {name: constants(list(ids), data.keys.device, torch.int64) for name, ids in groups.items()}
+        return {
+            name: summarize(data.of_images(torch.isin(data.keys, ids)), self.settings) for name, ids in members.items()
+        }
 
     def plot(
         self, val: Any = None, ax: Any = None, *, kind: str = "summary", iou_type: str | None = None

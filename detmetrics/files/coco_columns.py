@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from detmetrics.files.coco_keypoints import COUNT, Keypoints
 from detmetrics.files.coco_masks import Masks
 from detmetrics.files.ids import LEAST_LABEL, Id, numbered
 from detmetrics.files.json_table import AREA, BOX, FLAG, ID, NUMBER, SIDE, TEXT, Table
+from detmetrics.overlap.keypoints import AREA_FACTOR
 
 Columns = dict[str, Tensor]
 
@@ -69,25 +70,34 @@ def _categories(table: Table) -> tuple[dict[Id, int], dict[int, str]]:
     }
 
 
-def preds_columns(table: Table, masks: Masks | None, lists: Lists) -> Columns:
+def preds_columns(table: Table, masks: Masks | None, keypoints: Keypoints | None, lists: Lists) -> Columns:
     """The results as flat tensors."""
+    others = masks.boxes.tolist() if masks is not None else None if keypoints is None else keypoints.boxes
     return {
         **_shared_columns(table, lists),
-        "boxes": _boxes(table, masks),
+        "boxes": _boxes(table, others),
         "scores": torch.tensor(table.column("score", NUMBER), dtype=torch.float64),
+        **({} if keypoints is None else {"keypoints": keypoints.points}),
     }
 
 
-def target_columns(table: Table, ignore_key: str | None, masks: Masks | None, lists: Lists) -> Columns:
+def target_columns(
+    table: Table, ignore_key: str | None, masks: Masks | None, keypoints: Keypoints | None, lists: Lists
+) -> Columns:
     """The annotations as flat tensors."""
-    boxes = _boxes(table, masks)
+    boxes = _boxes(table, None if masks is None else masks.boxes.tolist())
     areas = boxes[:, 2] * boxes[:, 3] if masks is None else masks.areas
+    areas = areas if keypoints is None else areas * AREA_FACTOR
     columns = {
         **_shared_columns(table, lists),
         "boxes": boxes,
         "area": torch.tensor(table.column("area", AREA, defaults=areas.tolist()), dtype=torch.float64),
         "iscrowd": _flags(table, "iscrowd"),
     }
+    if keypoints is not None:
+        labelled = (keypoints.points[..., 2] > 0).sum(dim=1)
+        counts = table.column("num_keypoints", COUNT, defaults=labelled.tolist())
+        columns |= {"keypoints": keypoints.points, "num_keypoints": torch.tensor(counts, dtype=torch.int64)}
     if ignore_key is not None:
         if not any(ignore_key in row for row in table.rows):
             raise ValueError(f'{table.name}: expected the key "{ignore_key}" in some entry, got none')
@@ -108,14 +118,10 @@ def _shared_columns(table: Table, lists: Lists) -> Columns:
     }
 
 
-def _boxes(table: Table, masks: Masks | None) -> Tensor:
-    """``(N, 4)`` float64 xywh: those given, else those of the masks."""
-    boxes = table.column("bbox", BOX, defaults=None if masks is None else _box_lists(masks))
+def _boxes(table: Table, others: list[list[float]] | None) -> Tensor:
+    """``(N, 4)`` float64 xywh: those given, else the others, if there are."""
+    boxes = table.column("bbox", BOX, defaults=others)
     return torch.tensor(list(itertools.chain.from_iterable(boxes)), dtype=torch.float64).reshape(-1, 4)
-
-
-def _box_lists(masks: Masks) -> Iterator[Any]:
-    return iter(masks.boxes.tolist())
 
 
 def _flags(table: Table, key: str) -> Tensor:

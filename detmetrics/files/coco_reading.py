@@ -12,6 +12,7 @@ from detmetrics.files import coco_columns as columns_of
 from detmetrics.files import coco_warnings as warnings_of
 from detmetrics.files.bounded import MAX_BYTES
 from detmetrics.files.coco_columns import Columns, Lists
+from detmetrics.files.coco_keypoints import Skeletons, crowd_index_of, read_keypoints, skeletons_of
 from detmetrics.files.coco_masks import Masks, check_sizes, read_masks
 from detmetrics.files.ids import Id
 from detmetrics.files.json_table import ID, Source, Table, read, shown
@@ -23,16 +24,20 @@ class CocoData:
 
     Attributes:
         preds: ``boxes`` ``(N, 4)`` float64 xywh pixels, ``scores`` ``(N,)`` float64, ``labels`` ``(N,)`` int64; with
-            ``masks=True`` also ``masks``, a list of N run-length encodings, which ``update()`` decodes image by image.
+            ``masks=True`` also ``masks``, a list of N run-length encodings, which ``update()`` decodes image by image;
+            with ``keypoints=True`` also ``keypoints`` ``(N, K, 3)`` float64.
         target: ``boxes`` ``(M, 4)`` and ``labels`` ``(M,)`` as in ``preds``, ``iscrowd`` ``(M,)`` bool, ``area``
-            ``(M,)`` float64 square pixels, ``image_id`` int; ``masks`` as in ``preds``; ``ignore`` ``(M,)`` bool with
-            ``ignore_key``.
+            ``(M,)`` float64 square pixels, ``image_id`` int; ``masks`` and ``keypoints`` as in ``preds``, with these
+            ``num_keypoints`` ``(M,)`` int64; ``ignore`` ``(M,)`` bool with ``ignore_key``.
         categories: A distinct name for each label, also of those that never occur. Labels are category ids, or numbers
             from 0 if some category id is no int64.
         file_names: The ``file_name`` of images by ``image_id``, of those that have one.
         image_ids: The id in the file by ``image_id``: the same, or numbers from 0 if some id is a string, negative or
             above 2**63 - 1.
         sizes: Height and width in pixels, as the file declares them, by ``image_id``, of the images that have both.
+        skeletons: With ``keypoints=True``: pairs of keypoints, counted from 0, between which a drawing has lines, by
+            label.
+        crowd_index: CrowdPose's ``crowdIndex`` by ``image_id``, of the images that have one.
     """
 
     preds: list[dict[str, Any]]
@@ -41,6 +46,8 @@ class CocoData:
     file_names: dict[int, str] = field(default_factory=dict)
     image_ids: dict[int, Id] = field(default_factory=dict)
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    skeletons: Skeletons = field(default_factory=dict)
+    crowd_index: dict[int, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -61,12 +68,13 @@ def from_coco(
     results: Source,
     *,
     masks: bool = False,
+    keypoints: bool = False,
     ignore_key: str | None = None,
     drop_unknown_images: bool = False,
     device: torch.device | str = "cpu",
     max_bytes: int = MAX_BYTES,
 ) -> CocoData:
-    """Read boxes, and masks if asked, from COCO annotations and results.
+    """Read boxes, and masks or keypoints if asked, from COCO annotations and results.
 
     What pycocotools leaves out is left out here: annotations of images, and annotations and results of categories, that
     the annotations do not list. A warning says so, and where pycocotools would count otherwise.
@@ -94,6 +102,9 @@ def from_coco(
         masks: Whether to read ``segmentation`` too: polygons, of images with ``height`` and ``width``, or run-length
             encodings. Then ``bbox`` may be missing, and areas that are missing are those of the masks; a result
             without ``segmentation`` has the mask of its box.
+        keypoints: Whether to read ``keypoints`` and ``num_keypoints`` too. Results without ``bbox`` get that of their
+            keypoints, annotations without ``area`` .53 times that of their box, as CrowdPose has it. Categories with
+            fewer keypoints than others are filled up with zeros.
         ignore_key: A key that marks annotations which count neither for nor against a detection: ``"ignore"``, say, or
             ``"difficult"`` in files made from VOC. pycocotools knows no such key.
         drop_unknown_images: Whether to drop results for images that the annotations do not list.
@@ -126,14 +137,15 @@ def from_coco(
     warnings_of.warn_about_lists(images, images.column("id", ID), categories, categories.column("id", ID))
     warnings_of.warn_about_annotations(truth, ignore_key)
     truth_masks, found_masks = _masks([truth, found], lists, name) if masks else (None, None)
-    target_columns = columns_of.target_columns(truth, ignore_key, truth_masks, lists)
+    truth_points, found_points = read_keypoints(truth, found) if keypoints else (None, None)
+    target_columns = columns_of.target_columns(truth, ignore_key, truth_masks, truth_points, lists)
     target_columns = _keep_known(truth, target_columns, drop=True)
     warnings_of.warn_about_objects(truth.name, target_columns)
-    preds_columns = columns_of.preds_columns(found, found_masks, lists)
+    preds_columns = columns_of.preds_columns(found, found_masks, found_points, lists)
     preds_columns = _keep_known(found, preds_columns, drop=drop_unknown_images)
     warnings_of.warn_about_results(found, preds_columns, masks)
     if not masks:
-        for table, columns in ((truth, target_columns), (found, preds_columns)):
+        for table, columns in ((truth, target_columns), (found, preds_columns))[: 1 if keypoints else 2]:
             warnings_of.warn_about_boxes(table.name, columns, lists.extents)
     target = _split(target_columns, lists.num_images, device, truth_masks)
     for item, image_id in zip(target, lists.images.values(), strict=True):
@@ -141,7 +153,9 @@ def from_coco(
     preds = _split(preds_columns, lists.num_images, device, found_masks)
     image_ids = {number: image_id for image_id, number in lists.images.items()}
     sizes = {lists.images[image_id]: size for image_id, size in lists.sizes.items() if 0 not in size}
-    return CocoData(preds, target, lists.names, lists.file_names, image_ids, sizes)
+    skeletons = skeletons_of(categories, lists.labels) if keypoints else {}
+    crowd_index = crowd_index_of(images, lists.images)
+    return CocoData(preds, target, lists.names, lists.file_names, image_ids, sizes, skeletons, crowd_index)
 
 
 def _annotations_document(annotations: Source, max_bytes: int) -> tuple[str, dict[str, Any]]:

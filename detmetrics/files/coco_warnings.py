@@ -65,6 +65,8 @@ def warn_about_objects(name: str, columns: dict[str, Tensor]) -> None:
         warn(f"{name}: no annotations of the listed images and categories; all numbers will be undefined (-1)")
     elif bool((columns["iscrowd"] | columns.get("ignore", columns["iscrowd"])).all()):
         warn(f"{name}: all {found} annotations are crowds or ignored; all numbers will be undefined (-1)")
+    elif not columns.get("num_keypoints", torch.ones(1)).any():
+        warn(f"{name}: all {found} annotations have no keypoints; all numbers will be undefined (-1)")
 
 
 def warn_about_results(table: Table, columns: dict[str, Tensor], masks: bool) -> None:
@@ -74,8 +76,9 @@ def warn_about_results(table: Table, columns: dict[str, Tensor], masks: bool) ->
         warn(f"{table.name}: no results")
     if len(scores) >= MANY and bool((scores == scores[0]).all()):
         warn(f"{table.name}: all {len(scores)} scores are {scores[0].item():g}; the order of the file decides")
-    floats = torch.cat([scores[:, None], columns["boxes"]], dim=1).view(torch.int64)
-    rows = torch.cat([columns["image"][:, None], columns["labels"][:, None], floats], dim=1)  # (N, 7)
+    points = columns["keypoints"].flatten(1) if "keypoints" in columns else scores.new_zeros((len(scores), 0))
+    floats = torch.cat([scores[:, None], columns["boxes"], points], dim=1).view(torch.int64)
+    rows = torch.cat([columns["image"][:, None], columns["labels"][:, None], floats], dim=1)  # (N, 7 or more)
     repeated = 0 if masks else len(rows) - len(hash_rows(rows).unique())
     if repeated:
         problem = f"{repeated} entries repeat another: image, category, box and score"

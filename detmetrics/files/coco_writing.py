@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.nn.functional import pad
 
 from detmetrics.files.coco_masks import encode, mask_area, mask_box
 from detmetrics.files.ids import Id
 from detmetrics.overlap.boxes import to_xywh
+from detmetrics.overlap.keypoints import AREA_FACTOR
 
 
 def to_coco(
@@ -26,9 +28,10 @@ def to_coco(
 
     Args:
         preds: One dict per image with ``boxes`` ``(N, 4)``, ``scores`` ``(N,)``, ``labels`` ``(N,)``, and optionally
-            ``masks`` in any form that ``update()`` takes; then ``boxes`` may be missing.
+            ``masks`` in any form that ``update()`` takes, or ``keypoints``; then ``boxes`` may be missing.
         target: One dict per image with ``boxes`` ``(M, 4)``, ``labels`` ``(M,)`` and optionally ``iscrowd``, ``area``,
-            ``ignore``, ``(M,)`` each, ``masks``, and ``image_id``; images without an id are numbered from 1.
+            ``ignore``, ``(M,)`` each, ``masks``, ``keypoints``, and ``image_id``; images without an id are numbered
+            from 1.
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
         categories: Names by label; by default each label that occurs, named by its number.
         image_ids: What to write for an ``image_id``, as in ``CocoData.image_ids``; by default the same.
@@ -86,10 +89,14 @@ def _annotations(item: Mapping[str, Any], box_format: str) -> Iterator[dict[str,
         columns["area"] = item["area"].tolist()
     if "ignore" in item:
         columns["ignore"] = item["ignore"].int().tolist()
+    if "keypoints" in item:
+        labelled = [int((points[:, 2] > 0).sum()) for points in item["keypoints"]]
+        columns["num_keypoints"] = item["num_keypoints"].tolist() if "num_keypoints" in item else labelled
     for entry in _entries(item, box_format, columns):
         if "area" not in entry:
             has_mask = "segmentation" in entry
-            entry["area"] = mask_area(entry["segmentation"]) if has_mask else math.prod(entry["bbox"][2:])
+            of_box = math.prod(entry["bbox"][2:]) * (AREA_FACTOR if "keypoints" in entry else 1)
+            entry["area"] = mask_area(entry["segmentation"]) if has_mask else of_box
         yield entry
 
 
@@ -97,11 +104,14 @@ def _entries(item: Mapping[str, Any], box_format: str, more: Mapping[str, list[A
     """The objects of an image as they are in both files, with further columns."""
     columns = {"category_id": item["labels"].tolist()}
     masks = encode(item) if "masks" in item else None
-    if masks is None or "boxes" in item:
+    points = item["keypoints"].double() if "keypoints" in item else None
+    if "boxes" in item or (masks is None and points is None):
         columns["bbox"] = torch.cat(to_xywh(item["boxes"].reshape(-1, 4), box_format), dim=1).tolist()
-    else:
+    elif masks is not None:
         columns["bbox"] = [mask_box(mask) for mask in masks]
     if masks is not None:
         columns["segmentation"] = masks
+    if points is not None:
+        columns["keypoints"] = pad(points, (0, 3 - points.shape[-1])).flatten(1).tolist() if len(points) else []
     columns |= more
     return (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))

@@ -94,6 +94,28 @@ class EvaluationData:
             overlap_detection=invert(order).index_select(0, self.overlap_detection),
         )
 
+    def of_images(self, kept: Tensor) -> EvaluationData:
+        """The data of some of the images, ``kept`` (B,) bool."""
+        detections, targets = kept.index_select(0, self.image), kept.index_select(0, self.target_image)
+        number = kept.cumsum(0) - 1
+        at = detections.index_select(0, self.overlap_detection).nonzero().squeeze(1)
+        return dataclasses.replace(
+            self,
+            keys=self.keys[kept],
+            score_dtype=self.score_dtype[kept],
+            scores=self.scores[detections],
+            areas=self.areas[detections],
+            labels=self.labels[detections],
+            image=number.index_select(0, self.image[detections]),
+            target_areas=self.target_areas[targets],
+            target_labels=self.target_labels[targets],
+            target_flags=self.target_flags[targets],
+            target_image=number.index_select(0, self.target_image[targets]),
+            overlap_detection=(detections.cumsum(0) - 1).index_select(0, self.overlap_detection[at]),
+            overlap_target=(targets.cumsum(0) - 1).index_select(0, self.overlap_target[at]),
+            iou=self.iou[at],
+        )
+
     def with_overlaps(self, kept: Tensor) -> EvaluationData:
         """The data with some of its overlaps, ``kept`` (E,) bool."""
         return self.at_overlaps(kept.nonzero().squeeze(1))
