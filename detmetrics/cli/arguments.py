@@ -30,8 +30,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.image_folder is not None and arguments.html is None:
         parser.error("--images: expected --html with it, the page that shows them")
-    if getattr(arguments, "keypoint_sigmas", None) is not None and arguments.iou_type != "keypoints":
-        parser.error("--keypoint-sigmas: expected --iou-type keypoints with them")
+    sigmas = getattr(arguments, "keypoint_sigmas", None)
+    if sigmas is not None:
+        if arguments.iou_type != "keypoints":
+            parser.error("--keypoint-sigmas: expected --iou-type keypoints with them")
+        if len(sigmas) > 1 and any(isinstance(sigma, str) for sigma in sigmas):
+            parser.error(f"--keypoint-sigmas: expected one name, or numbers, got {' '.join(map(str, sigmas))}")
+        arguments.keypoint_sigmas = sigmas[0] if isinstance(sigmas[0], str) else sigmas
     arguments.inputs = _paths(arguments)
     return arguments
 

@@ -46,7 +46,7 @@ def evaluate(data: CocoData, title: str, arguments: argparse.Namespace) -> None:
         **chosen_settings(arguments),
     }
     if arguments.iou_type == "keypoints" and arguments.keypoint_sigmas is not None:
-        settings["keypoint_sigmas"] = _sigmas(arguments.keypoint_sigmas)
+        settings["keypoint_sigmas"] = arguments.keypoint_sigmas
     metric = MeanAveragePrecision(**settings).to(device_of(arguments))
     metric.image_ids = not_the_numbers(data.image_ids)
     shard = every(data, *arguments.shard)
@@ -56,14 +56,6 @@ def evaluate(data: CocoData, title: str, arguments: argparse.Namespace) -> None:
     own = every(shard, rank(), num_ranks())
     on_all_ranks(lambda: _update(metric, own, arguments.batch_size, arguments.quiet or rank() > 0))
     finish(metric, settings, title, shard, start, arguments)
-
-
-def _sigmas(given: list[str | float]) -> str | list[float]:
-    """One name, or numbers."""
-    names = [value for value in given if isinstance(value, str)]
-    if names and len(given) > 1:
-        raise ValueError(f"--keypoint-sigmas: expected one name, or numbers, got {' '.join(map(str, given))}")
-    return names[0] if names else [float(value) for value in given]
 
 
 def device_of(arguments: argparse.Namespace) -> torch.device:

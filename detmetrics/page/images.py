@@ -15,6 +15,7 @@ from detmetrics.detection.operating_point import outcomes
 from detmetrics.files.coco import CocoData
 from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.page.numbers import Numbers
+from detmetrics.page.poses import pose_path
 from detmetrics.page.rows import ImageRow
 from detmetrics.page.thumbnails import Mark, Size, Thumbnail, thumbnail
 from detmetrics.ragged import descending_key, lexsort
@@ -44,7 +45,7 @@ def show_images(rows: Sequence[ImageRow], numbers: Numbers, data: CocoData, fold
         own = outcome_of_image(numbers.data, outcome, row.position)
         height_width = data.sizes.get(row.image_id)
         declared = None if height_width is None else height_width[::-1]
-        shown.append(_show(folder, row.file_name, marks(preds, target, own, data.categories), declared))
+        shown.append(_show(folder, row.file_name, marks(preds, target, own, data), declared))
     return shown
 
 
@@ -103,31 +104,42 @@ def outcome_of_image(data: EvaluationData, outcome: Outcome, index: int) -> Outc
     )
 
 
-def marks(
-    preds: Mapping[str, Any], target: Mapping[str, Any], outcome: Outcome, names: Mapping[int, str]
-) -> list[Mark]:
+def marks(preds: Mapping[str, Any], target: Mapping[str, Any], outcome: Outcome, data: CocoData) -> list[Mark]:
     """The boxes to draw on an image: its targets, then the predictions that count.
 
     Args:
-        preds: ``boxes`` ``(N, 4)`` xywh pixels, ``scores`` and ``labels``, ``(N,)`` each.
-        target: ``boxes`` ``(M, 4)`` and ``labels`` ``(M,)``.
+        preds: ``boxes`` ``(N, 4)`` xywh pixels, ``scores`` and ``labels``, ``(N,)`` each; maybe ``keypoints``.
+        target: ``boxes`` ``(M, 4)`` and ``labels`` ``(M,)``; maybe ``keypoints``.
         outcome: That of this image alone.
-        names: The names of the labels.
+        data: The names of the labels, and their skeletons.
     """
     # Evaluation data have detections by label and score, and targets by label, otherwise in the order given.
     pred_order = lexsort(preds["labels"], descending_key(preds["scores"].double()))
     target_order = lexsort(target["labels"])
     target_kinds = _kinds(target_order, {"found": outcome.target, "missed": outcome.missed})
     pred_kinds = _kinds(pred_order, {"right": outcome.detection, "wrong": outcome.wrong})
-    boxes, labels, scores = target["boxes"].tolist(), target["labels"].tolist(), preds["scores"].tolist()
-    drawn = []
-    for i, box in enumerate(boxes):
+    scores, drawn = preds["scores"].tolist(), []
+    for i, (box, name, path) in enumerate(_shapes(target, data)):
         kind = target_kinds.get(i, "ignored")
-        drawn.append(Mark(kind, box, f"target: {names[labels[i]]}, {kind}"))
-    boxes, labels = preds["boxes"].tolist(), preds["labels"].tolist()
+        drawn.append(Mark(kind, box, f"target: {name}, {kind}", path))
+    found = _shapes(preds, data, all_points=True)
     for i, kind in sorted(pred_kinds.items()):
-        drawn.append(Mark(kind, boxes[i], f"prediction: {names[labels[i]]} {scores[i]:.2f}, {kind}"))
+        box, name, path = found[i]
+        drawn.append(Mark(kind, box, f"prediction: {name} {scores[i]:.2f}, {kind}", path))
     return drawn
+
+
+def _shapes(item: Mapping[str, Any], data: CocoData, all_points: bool = False) -> list[tuple[list[float], str, str]]:
+    """The box of each instance, the name of its class, and the path of its keypoints; all of them, or the labelled."""
+    boxes, labels = item["boxes"].tolist(), item["labels"].tolist()
+    paths = [""] * len(boxes)
+    if "keypoints" in item:
+        points = item["keypoints"].clone()
+        points[..., 2] = points[..., 2] if not all_points else 1
+        lines = [data.skeletons.get(label, []) for label in labels]
+        paths = [pose_path(*own) for own in zip(points.tolist(), lines, boxes, strict=True)]
+    names = (data.categories[label] for label in labels)
+    return list(zip(boxes, names, paths, strict=True))
 
 
 def _kinds(order: Tensor, rows: Mapping[str, Tensor]) -> dict[int, str]:

@@ -30,6 +30,7 @@ class Mark(NamedTuple):
     kind: str  # "found", "missed" or "ignored", a target; "right" or "wrong", a prediction
     box: list[float]  # x, y, width, height in pixels of the frame
     title: str
+    path: str = ""  # of SVG, what there is beside the box
 
 
 class Thumbnail(NamedTuple):

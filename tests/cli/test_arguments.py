@@ -8,7 +8,8 @@ import pytest
 
 import detmetrics
 from detmetrics import MeanAveragePrecision
-from detmetrics.cli.arguments import IOU_TYPES, parse
+from detmetrics.cli.arguments import IOU_TYPES, SIGMAS, parse
+from detmetrics.overlap.keypoint_sigmas import PRESETS
 
 # The package itself imports torch: in its place stands a package without contents.
 WITHOUT_TORCH = """
@@ -45,6 +46,27 @@ def test_the_iou_types_are_those_of_the_metric() -> None:
     assert MeanAveragePrecision(iou_type=IOU_TYPES).iou_types == IOU_TYPES
     with pytest.raises(ValueError, match=r"iou_type: expected one of " + str(IOU_TYPES).replace("(", r"\(")[:-1]):
         MeanAveragePrecision(iou_type="other")
+
+
+def test_the_names_of_sigmas_are_those_of_the_metric() -> None:
+    assert tuple(PRESETS) == SIGMAS
+    files = ["evaluate", "gt.json", "dt.json", "--iou-type", "keypoints", "--keypoint-sigmas"]
+    assert parse([*files, "crowdpose"]).keypoint_sigmas == "crowdpose"
+    assert parse([*files, "0.1", "0.2"]).keypoint_sigmas == [0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--keypoint-sigmas", "coco"],
+        ["--iou-type", "keypoints", "--keypoint-sigmas", "coco", "0.1"],
+        ["--iou-type", "keypoints", "--keypoint-sigmas", "0"],
+    ],
+)
+def test_wrong_sigmas_are_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parse(["evaluate", "gt.json", "dt.json", *arguments])
+    assert "--keypoint-sigmas: expected" in capsys.readouterr().err
 
 
 def test_inputs_are_the_files_that_are_read() -> None:

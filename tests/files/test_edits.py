@@ -131,20 +131,26 @@ def edit_files(
     assert {0, 1} <= codes  # some edits leave files that can be read
 
 
-# Boxes are read from files of keypoints, whose results have none unless their writer adds them.
+# Of files of keypoints boxes are read too, and results have none unless their writer adds them.
 KEYPOINT_ANNOTATIONS = {
     **ANNOTATIONS,
+    "images": [{**row, "crowdIndex": n / 2} for n, row in enumerate(ANNOTATIONS["images"])],
     "categories": [
         {**row, "keypoints": ["nose", "tail"], "skeleton": [[1, 2]], "supercategory": "animal"}
         for row in ANNOTATIONS["categories"]
     ],
     "annotations": [{**row, "keypoints": [3, 3, 2, 0, 0, 0], "num_keypoints": 1} for row in ANNOTATIONS["annotations"]],
 }
-KEYPOINT_RESULTS = [{**row, "keypoints": [3.5, 3, 1, 5, 5, 0.5]} for row in RESULTS]
+KEYPOINT_RESULTS: list[dict[str, Any]] = [{**row, "keypoints": [3.5, 3, 1, 5, 5, 0.5]} for row in RESULTS]
 
 BOXES = "boxes", ANNOTATIONS, RESULTS, lambda rng: rng.choice([[], ["--per-class"], ["--shard", "1/3"]])
 MASKS = "masks", MASK_ANNOTATIONS, MASK_RESULTS, lambda rng: ["--iou-type", rng.choice(["segm", "segm", "boundary"])]
-KEYPOINTS = "keypoints", KEYPOINT_ANNOTATIONS, KEYPOINT_RESULTS, lambda rng: []
+KEYPOINTS = (
+    "keypoints",
+    KEYPOINT_ANNOTATIONS,
+    KEYPOINT_RESULTS,
+    lambda rng: rng.choice([[], *[["--iou-type", "keypoints", "--keypoint-sigmas", "0.1", "0.05"]] * 3]),
+)
 
 
 @pytest.mark.parametrize("files", [BOXES, MASKS, KEYPOINTS], ids=lambda files: files[0])

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torchvision.ops import box_iou
 
+from detmetrics import MeanAveragePrecision
 from detmetrics.detection.operating_point import outcomes
 from detmetrics.detection.settings import OperatingPointSettings
 from detmetrics.files.coco import CocoData, from_coco
@@ -27,6 +28,37 @@ def save_images(data: CocoData, folder: Path, size: tuple[int, int] = (640, 480)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", size, "gray").save(folder / name)
     return folder
+
+
+def test_keypoints_on_an_image_by_hand(tmp_path: Path) -> None:
+    annotations = {
+        "images": [{"id": 7, "file_name": "a.png"}],
+        "categories": [{"id": 1, "name": "person", "skeleton": [[1, 2], [2, 3]]}],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 7,
+                "category_id": 1,
+                "bbox": [10, 10, 100, 40],
+                "keypoints": [20, 20, 2, 30, 40, 1, 99, 99, 0],
+            }
+        ],
+    }
+    results = [{"image_id": 7, "category_id": 1, "keypoints": [300, 20, 0, 310, 40, 0, 320, 40, 0], "score": 0.9}]
+    data = from_coco(annotations, results, keypoints=True)
+    metric = MeanAveragePrecision(
+        box_format="xywh", iou_type="keypoints", keypoint_sigmas=[0.1] * 3, class_names=data.categories
+    )
+    metric.update(data.preds, data.target)
+    Image.new("L", (960, 480)).save(tmp_path / "a.png")
+    page = Page(render(metric, data=data, images=tmp_path))
+    kinds, paths = page.attributes("path", "class")[-4:], page.attributes("path", "d")[-4:]
+    assert kinds == ["halo", "missed", "halo", "wrong"]
+    assert paths[0] == paths[1]
+    assert paths[1].startswith("M20.00 20.00L30.00 40.00M18.50 20.00a1.50 1.50 ")  # 1.5 % of 100
+    assert paths[1].count("M") == 1 + 2  # a line, and two dots
+    assert paths[3].startswith("M300.00 20.00L310.00 40.00M310.00 40.00L320.00 40.00M")
+    assert paths[3].count("M") == 2 + 3
 
 
 def test_boxes_on_an_image_by_hand(tmp_path: Path) -> None:
