@@ -147,10 +147,15 @@ class DetectionMetric(Metric):
         Args:
             preds: One dict per image: ``boxes`` (N, 4), ``scores`` (N,), ``labels`` (N,); for masks ``masks`` instead
                 of ``boxes``: (N, H, W) or (N, 1, H, W), bool, integer (anything but 0) or float (.5 or more), or a list
-                of N run-length encodings, dicts of ``size`` and ``counts``.
+                of N run-length encodings, dicts of ``size`` and ``counts``; for keypoints ``keypoints`` (N, K, 2 or 3),
+                of which x and y are read, with ``boxes`` or without (the area is that of the boxes, else that of the
+                extents of the keypoints).
             target: One dict per image: ``boxes`` (M, 4) or ``masks`` in the same forms, and ``labels`` (M,); optionally
                 ``iscrowd`` (M,), ``area`` (M,) in pixels, ``ignore`` (M,), and ``image_id``, a non-negative int, for
-                all images or for none. For keypoints see :ref:`KeypointSimilarity`.
+                all images or for none. For keypoints
+                ``keypoints`` (M, K, 3), x, y and visibility (labelled above 0), ``boxes``, and optionally
+                ``num_keypoints`` (M,), by default the number of labelled ones: targets with 0 are ignored. The area is
+                by default .53 times that of the box.
 
         Raises:
             ValueError: if a batch does not fit; nothing is changed. On a GPU, values (not finite, negative sizes) are
