@@ -20,12 +20,12 @@ from detmetrics.compat.pycocotools.summary import summarize
 
 
 class COCOeval:
-    """COCO's evaluation of detections, by boxes or by masks.
+    """COCO's evaluation of detections, by boxes, masks or keypoints.
 
     Args:
         cocoGt: The annotations: a ``COCO`` object of this package or of pycocotools.
         cocoDt: The results, as ``loadRes`` makes them. May be assigned later.
-        iouType: ``"bbox"`` or ``"segm"``.
+        iouType: ``"bbox"``, ``"segm"`` or ``"keypoints"``.
 
     Attributes:
         params: What is evaluated; see :class:`Params`.
@@ -34,10 +34,9 @@ class COCOeval:
         ious: After ``evaluate()``: the overlaps, by image id and category id.
         eval: After ``accumulate()``: ``precision`` and ``scores`` (T, R, K, A, M), ``recall`` (T, K, A, M), -1 where
             undefined; ``counts``, ``params``, ``date``.
-        stats: After ``summarize()``: the 12 headline numbers.
+        stats: After ``summarize()``: the 12 headline numbers, of keypoints 10.
 
     Raises:
-        NotImplementedError: for ``"keypoints"``.
         ValueError: if ``iouType`` is another.
 
     Source: pycocotools ``COCOeval``.
@@ -45,7 +44,6 @@ class COCOeval:
 
     def __init__(self, cocoGt: Any = None, cocoDt: Any = None, iouType: str = "segm") -> None:
         self.params = Params(iouType)
-        _check(iouType)
         self.cocoGt = cocoGt
         self.cocoDt = cocoDt
         self.eval: dict[str, Any] = {}
@@ -93,7 +91,8 @@ class COCOeval:
     def evaluate(self) -> None:
         """Match detections to targets, under all thresholds and area ranges of ``params``.
 
-        What a subclass replaces of ``_prepare``, ``computeIoU`` and ``evaluateImg`` is called, as in pycocotools.
+        What a subclass replaces of ``_prepare``, ``computeIoU``, ``computeOks`` (of keypoints) and ``evaluateImg`` is
+        called, as in pycocotools.
         """
         start = time.time()
         print("Running per image evaluation...")
@@ -102,7 +101,6 @@ class COCOeval:
             params.iouType = "segm" if params.useSegm == 1 else "bbox"
             print(f"useSegm (deprecated) is not None. Running {params.iouType} evaluation")
         print(f"Evaluate annotation type *{params.iouType}*")
-        _check(params.iouType)
         params.imgIds = list(np.unique(params.imgIds))
         if params.useCats:
             params.catIds = list(np.unique(params.catIds))
@@ -116,8 +114,9 @@ class COCOeval:
         """All at once, but for what a subclass replaces."""
         params = self.params
         classes = params.catIds if params.useCats else [-1]
-        if _is_replaced(self, "computeIoU"):
-            self.ious = {(i, k): self.computeIoU(i, k) for i in params.imgIds for k in classes}
+        name = self._overlap_method
+        if _is_replaced(self, name):
+            self.ious = {(i, k): getattr(self, name)(i, k) for i in params.imgIds for k in classes}
         if _is_replaced(self, "evaluateImg"):
             cells = itertools.product(classes, params.areaRng, params.imgIds)
             self.evalImgs = [self.evaluateImg(i, k, area, params.maxDets[-1]) for k, area, i in cells]
@@ -150,7 +149,7 @@ class COCOeval:
 
     def _list(self, side: int, coco: Any) -> ByCell:
         known = self._lists[side]
-        self._lists[side] = found = collect(coco, self.params) if known is None else known
+        self._lists[side] = found = collect(coco, self.params, side == 0) if known is None else known
         return found
 
     def _has_lists(self) -> bool:
@@ -173,6 +172,14 @@ class COCOeval:
             found = self._read(copy.deepcopy(self.params)) if self._has_lists() else self._original()
             self._evaluated = found.with_ious(self._ious) if self._has_own_ious else found
         return self._evaluated
+
+    @property
+    def _overlap_method(self) -> str:
+        return "computeOks" if self.params.iouType == "keypoints" else "computeIoU"
+
+    def computeOks(self, imgId: Any, catId: Any) -> Any:
+        """The similarities of the keypoints of an image and a category; see :meth:`computeIoU`."""
+        return COCOeval.computeIoU(self, imgId, catId)
 
     def computeIoU(self, imgId: Any, catId: Any) -> Any:
         """The overlaps of an image and a category.
@@ -206,7 +213,7 @@ class COCOeval:
         params = of_cell(self.params, imgId, catId)
         params.areaRng, params.maxDets = [aRng], [maxDet]
         own = self.ious.get((imgId, label))
-        overlaps = {(imgId, label): self.computeIoU(imgId, catId) if own is None else own}
+        overlaps = {(imgId, label): getattr(self, self._overlap_method)(imgId, catId) if own is None else own}
         return self._read(params).with_ious(overlaps).entries[0]
 
     def _label(self, category: Any) -> Any:
@@ -281,8 +288,3 @@ class COCOeval:
 def _is_replaced(evaluation: COCOeval, method: str) -> bool:
     """Whether a subclass, or an assignment to the object, replaces a method."""
     return getattr(type(evaluation), method) is not getattr(COCOeval, method) or method in vars(evaluation)
-
-
-def _check(iou_type: str) -> None:
-    if iou_type == "keypoints":
-        raise NotImplementedError("iouType: expected 'bbox' or 'segm', got 'keypoints', which is not evaluated here")

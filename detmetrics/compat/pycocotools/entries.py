@@ -42,16 +42,17 @@ def make_ious(problem: Problem, cells: Cells) -> dict[tuple[Any, Any], Any]:
     """Overlaps by image id and category id: ``(D, G)`` arrays, by score and as given; [] where there is no pair."""
     overlaps = problem.overlaps(0.0)
     found: dict[tuple[Any, Any], Any] = {(i, k): [] for i in problem.images for k in problem.classes}
-    shapes = torch.tensor(cells.ends).view(-1, 2) - torch.tensor(cells.starts).view(-1, 2)  # (n, 2): D, G
+    all_starts, ends = (torch.tensor(x, dtype=torch.int64).view(-1, 2) for x in (cells.starts, cells.ends))
+    shapes = ends - all_starts  # (n, 2): D, G
     sizes = shapes.prod(1)
     first = sizes.cumsum(0) - sizes
     cell = torch.searchsorted(cells.number, problem.targets.cell.index_select(0, overlaps.target))
-    starts = torch.tensor(cells.starts).view(-1, 2)[cell]  # (E, 2)
+    starts = all_starts[cell]  # (E, 2)
     detection, target = overlaps.detection - starts[:, 0], overlaps.target - starts[:, 1]
     flat = np.zeros(int(sizes.sum()))
     flat[(first[cell] + detection * shapes[cell, 1] + target).numpy()] = overlaps.iou.numpy()
     for number, start, (rows, columns) in zip(cells.number.tolist(), first.tolist(), shapes.tolist(), strict=True):
-        if rows and columns:
+        if rows and columns and problem.compares:
             image, label = divmod(number, len(problem.classes))
             own = flat[start : start + rows * columns].reshape(rows, columns)
             found[problem.images[image], problem.classes[label]] = own

@@ -18,14 +18,16 @@ from detmetrics.ragged import lexsort
 ByCell = Mapping[tuple[Any, Any], list[Ann]]  # by image id and category id
 
 
-def collect(coco: Any, params: Params) -> ByCell:
+def collect(coco: Any, params: Params, is_target: bool) -> ByCell:
     """Copies of the annotations or results of the images and categories that are asked about.
 
-    As pycocotools prepares them: with ``"segm"`` masks are encoded, and ``ignore`` is ``iscrowd``.
+    As pycocotools prepares them: with ``"segm"`` masks are encoded, and ``ignore`` is ``iscrowd``; with ``"keypoints"``
+    annotations without any are ignored too.
 
     Args:
         coco: A ``COCO`` object; None for no annotations.
         params: What is evaluated.
+        is_target: Whether they are annotations.
     """
     found: defaultdict[tuple[Any, Any], list[Ann]] = defaultdict(list)
     if coco is None:
@@ -34,7 +36,10 @@ def collect(coco: Any, params: Params) -> ByCell:
     for ann in coco.loadAnns(coco.getAnnIds(imgIds=list(params.imgIds))) if len(params.imgIds) else []:
         if categories is None or ann["category_id"] in categories:
             masks = {"segmentation": coco.annToRLE(ann)} if params.iouType == "segm" else {}
-            prepared = {**ann, **masks, "ignore": ann.get("iscrowd", 0)}
+            ignored = ann.get("iscrowd", 0)
+            if params.iouType == "keypoints" and is_target:
+                ignored = ann["num_keypoints"] == 0 or ignored
+            prepared = {**ann, **masks, "ignore": ignored}
             found[ann["image_id"], ann["category_id"]].append(prepared)
     return found
 
@@ -67,7 +72,7 @@ def given_overlaps(
     for cell in torch.cat(cells).unique().tolist():
         starts, ends = ([int(torch.searchsorted(side, cell, right=r)) for side in cells] for r in (False, True))
         sizes = [end - start for start, end in zip(starts, ends, strict=True)]
-        if all(sizes):
+        if all(sizes) and len(matrices[keys[cell]]):
             matrix = torch.from_numpy(np.asarray(matrices[keys[cell]], dtype=np.float64))[: sizes[0]]
             row, column = ((matrix >= floor) & (matrix > 0)).nonzero().unbind(1)
             detection.append(row + starts[0])

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from detmetrics.compat.pycocotools.keypoints import keypoint_overlaps
 from detmetrics.compat.pycocotools.lists import ByCell, chosen, given_overlaps
 from detmetrics.compat.pycocotools.params import Params
 from detmetrics.compat.pycocotools.results import Ann
@@ -46,6 +47,7 @@ class Problem(NamedTuple):
     detections: Side
     targets: Side
     ious: Mapping[tuple[Any, Any], Any] | None = None  # overlaps by image id and class id, if they are given
+    sigmas: tuple[float, ...] = ()  # of keypoints
     own_ignore: bool = False  # whether ``ignore`` of a target is read; else crowd regions alone are ignored
 
     def overlaps(self, floor: float) -> Overlaps:
@@ -53,7 +55,15 @@ class Problem(NamedTuple):
         if self.ious is not None:
             keys = list(itertools.product(self.images, self.classes))
             return given_overlaps(self.ious, keys, (self.detections.cell, self.targets.cell), floor)
-        return (_box_overlaps if self.iou_type == "bbox" else _mask_overlaps)(self, floor)
+        if not self.compares:
+            return Overlaps(*(torch.zeros(0, dtype=dtype) for dtype in (torch.int64, torch.int64, torch.float64)))
+        find = {"bbox": _box_overlaps, "keypoints": _keypoint_overlaps}.get(self.iou_type, _mask_overlaps)
+        return find(self, floor)
+
+    @property
+    def compares(self) -> bool:
+        """Whether there are overlaps; pycocotools finds none of keypoints without categories."""
+        return self.iou_type != "keypoints" or self.classes != [-1]
 
     def data(self) -> EvaluationData:
         """What matching and accumulating read, with the overlaps that a threshold can ask about."""
@@ -80,7 +90,10 @@ class Problem(NamedTuple):
 
     def _flags(self) -> Tensor:
         crowd = crowds(self.targets)
-        return crowd * CROWD | (crowds(self.targets, "ignore") * IGNORE if self.own_ignore else 0)
+        if self.own_ignore:
+            return crowd * CROWD | crowds(self.targets, "ignore") * IGNORE
+        unlabelled = numbers(self.targets.anns, "num_keypoints") == 0 if self.iou_type == "keypoints" else crowd * 0
+        return crowd * CROWD | unlabelled * IGNORE
 
 
 def read_problem(ground_truth: Any, results: Any, params: Params, lists: Sequence[ByCell] | None = None) -> Problem:
@@ -111,6 +124,7 @@ def read_problem(ground_truth: Any, results: Any, params: Params, lists: Sequenc
         areas=[(float(low), float(high)) for low, high in params.areaRng],
         detections=_detections(results, chosen_anns[1], len(categories), params),
         targets=_targets(ground_truth, chosen_anns[0], len(categories), params),
+        sigmas=tuple(map(float, params.kpt_oks_sigmas)) if params.iouType == "keypoints" else (),
         own_ignore=lists is not None,
     )
 
@@ -193,6 +207,12 @@ def _box_overlaps(problem: Problem, floor: float) -> Overlaps:
     iscrowd = crowds(problem.targets) != 0
     boxes = _boxes(problem.detections.anns), _boxes(problem.targets.anns)
     return find_overlaps(*boxes, iscrowd, *candidates(problem), floor)
+
+
+def _keypoint_overlaps(problem: Problem, floor: float) -> Overlaps:
+    detections, targets = problem.detections.anns, problem.targets.anns
+    areas = numbers(targets, "area")
+    return keypoint_overlaps(detections, targets, _boxes(targets), areas, candidates(problem), problem.sigmas, floor)
 
 
 def _mask_overlaps(problem: Problem, floor: float) -> Overlaps:

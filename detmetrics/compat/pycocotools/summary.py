@@ -16,9 +16,10 @@ class Line(NamedTuple):
     """Which cells of the arrays a number is the mean of."""
 
     is_precision: bool
-    limit: int | None  # position in ``maxDets``; None for a limit of 100, wherever it is
+    limit: int | None  # position in ``maxDets``; None for a limit of ``fixed``, wherever it is
     threshold: float | None = None  # None for all
     area: str = "all"
+    fixed: int = 100
 
 
 AREAS = ("small", "medium", "large")
@@ -30,28 +31,35 @@ LINES = (
     *(Line(False, limit) for limit in range(3)),
     *(Line(False, 2, area=name) for name in AREAS),
 )
+KEYPOINT_LINES = tuple(
+    Line(is_precision, None, **at, fixed=20)
+    for is_precision in (True, False)
+    for at in ({}, {"threshold": 0.5}, {"threshold": 0.75}, {"area": "medium"}, {"area": "large"})
+)
 
 
 def summarize(precision: Array, recall: Array, params: Params) -> Array:
-    """Print 12 lines and return their numbers; -1 where nothing is defined.
+    """Print 12 lines, of keypoints 10, and return their numbers; -1 where nothing is defined.
 
     Args:
         precision: ``(T, R, K, A, M)``.
         recall: ``(T, K, A, M)``.
-        params: Those of the arrays, with at least three limits.
+        params: Those of the arrays, with at least three limits but for keypoints.
 
     Raises:
         IndexError: if there are fewer limits.
 
     Source: pycocotools ``COCOeval.summarize``.
     """
-    if len(params.maxDets) < 3:
+    is_of_keypoints = params.iouType == "keypoints"
+    if len(params.maxDets) < 3 and not is_of_keypoints:
         raise IndexError(f"maxDets: expected three limits for a summary, got {params.maxDets}")
-    return np.array([_print(line, precision if line.is_precision else recall, params) for line in LINES])
+    lines = KEYPOINT_LINES if is_of_keypoints else LINES
+    return np.array([_print(line, precision if line.is_precision else recall, params) for line in lines])
 
 
 def _print(line: Line, values: Array, params: Params) -> float:
-    limit = 100 if line.limit is None else params.maxDets[line.limit]
+    limit = line.fixed if line.limit is None else params.maxDets[line.limit]
     areas = [index for index, name in enumerate(params.areaRngLbl) if name == line.area]
     limits = [index for index, own in enumerate(params.maxDets) if own == limit]
     if line.threshold is not None:
