@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from detmetrics import arguments
-from detmetrics.match.evaluation_data import CROWD, IGNORE, NO_SCORES, SCORE_DTYPES
+from detmetrics.detection.facts import with_facts
+from detmetrics.match.evaluation_data import ABSENT, CROWD, IGNORE, NO_SCORES, SCORE_DTYPES
 from detmetrics.overlap.boxes import NOT_NEGATIVE
 from detmetrics.overlap.sides import Side, check_lists
 from detmetrics.overlap.similarity import Items, Overlaps, Request, Shapes, Similarity, ValueRule
@@ -52,7 +53,7 @@ def pack(
     Args:
         preds: One dict per image with the instances under ``similarity.key``, ``scores`` (N,), ``labels`` (N,).
         target: One dict per image with the instances, ``labels`` (M,), and optionally ``iscrowd`` (M,), ``ignore``
-            (M,), ``area`` (M,) and ``image_id``.
+            (M,), ``area`` (M,), ``image_id``, and what :data:`detmetrics.detection.facts.KEYS` names.
         similarity: What reads the instances.
         request: Which overlaps are kept, and the device where the inputs must be and the rows go.
         check_values: Whether to check values now. If not, nothing is read back from the device, unless the similarity
@@ -73,8 +74,11 @@ def pack(
         Side("target", target, targets.counts, similarity.key, request.device),
     )
     has_scores = needs_scores or not preds or any("scores" in item for item in preds)
-    rows = _detection_rows(sides[0], detections, has_scores), _target_rows(sides[1], targets)
-    batch = Batch(_image_rows(*sides, has_scores), *rows)
+    rows = _detection_rows(sides[0], detections, has_scores)
+    target_rows, counts, place = with_facts(_target_rows(sides[1], targets), targets.counts, target)
+    if place is not None and overlaps is not None:
+        overlaps = overlaps._replace(target=place.index_select(0, overlaps.target))
+    batch = Batch(_image_rows(sides[0], sides[1]._replace(counts=counts), has_scores), rows, target_rows)
     if check_values:
         _check_values(batch, similarity, preds, target)
     return batch, overlaps
@@ -136,10 +140,11 @@ def check_declared(labels: Tensor, class_names: Mapping[int, str], where: str = 
 def check_labels(batch: Batch, class_names: Mapping[int, str]) -> None:
     """:func:`check_declared` for a batch, naming the side and the first image; reads the device."""
     columns = batch.detections[:, LABEL], batch.targets[:, LABEL]
-    labels = torch.cat(columns)
+    is_fact = torch.zeros_like(columns[0], dtype=torch.bool), batch.targets[:, FLAGS] >= ABSENT  # of any class
+    labels = torch.cat([batch.detections[:, LABEL], batch.targets[~is_fact[1], LABEL]])
     unknown = torch.tensor(sorted(set(labels.tolist()).difference(class_names)), device=labels.device)
-    for side, own, column in zip(("preds", "target"), columns, (1, 2), strict=True):
-        found = torch.isin(own, unknown).nonzero() if len(unknown) else unknown
+    for side, own, fact, column in zip(("preds", "target"), columns, is_fact, (1, 2), strict=True):
+        found = (torch.isin(own, unknown) & ~fact).nonzero() if len(unknown) else unknown
         if len(found):
             image, _ = _image_of_row(batch, column, int(found[0]))
             check_declared(labels, class_names, f"{side}[{image}]['labels']")

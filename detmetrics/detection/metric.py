@@ -22,7 +22,7 @@ from detmetrics.detection.settle import settle
 from detmetrics.match.coco import AreaRange, count_targets
 from detmetrics.match.evaluation_data import NO_SCORES, EvaluationData
 from detmetrics.overlap.boxes import BOX_FORMATS
-from detmetrics.overlap.similarity import Items, Overlaps, Request, Similarity, similarity, similarity_names
+from detmetrics.overlap.similarity import Items, Overlaps, Request, Similarity, check_names, similarity
 from detmetrics.settings import Fixed, Setting
 from detmetrics.state import devices
 from detmetrics.state.metric import Metric
@@ -41,6 +41,7 @@ class StateConfiguration:
     pairs: str  # "same": overlaps within a class; "all": also those between classes
     similarities: tuple[tuple[Any, ...], ...]  # name and own configuration of each
     duplicates: str = "drop"  # what becomes of images whose id came before
+    keeps_order: bool = False  # whether the place of each detection in its image is kept
 
 
 class DetectionMetric(Metric):
@@ -64,6 +65,7 @@ class DetectionMetric(Metric):
     takes_several_iou_types = False
     needs_scores = True  # False where the order of the predictions can stand for their scores
     needs_pairs = "same"  # which overlaps the metric asks about
+    keeps_order = False  # whether it asks how the detections of an image were ordered, across classes
 
     num_classes = Setting()
     class_names = Setting()
@@ -93,7 +95,7 @@ class DetectionMetric(Metric):
         arguments.choice("pairs", pairs, (None, "same", "all"))
         arguments.choice("duplicates", duplicates, repeats.DUPLICATES)
         mask_budget = arguments.limit("mask_budget", mask_budget)
-        names = _check_iou_types(iou_type, self.takes_several_iou_types)
+        names = check_names(iou_type, self.takes_several_iou_types)
         if keypoint_sigmas is not None and "keypoints" not in names:
             raise arguments.fail("keypoint_sigmas", "None without iou_type='keypoints'", keypoint_sigmas)
         self._similarities: dict[str, Similarity] = {}
@@ -101,7 +103,7 @@ class DetectionMetric(Metric):
         floor = min(DEFAULT_FLOOR, settings.lowest_overlap)
         pairs = pairs or self._pairs_for(settings)
         own = tuple((name, *kind.configuration()) for name, kind in similarities.items())
-        super().__init__(StateConfiguration(floor, pairs, own, duplicates), settings, **kwargs)
+        super().__init__(StateConfiguration(floor, pairs, own, duplicates, self.keeps_order), settings, **kwargs)
         self._similarities = similarities
         self.reads_pixels = not all(kind.waits for kind in similarities.values())
         self.fixed = {
@@ -118,7 +120,7 @@ class DetectionMetric(Metric):
         self.image_ids: repeats.Ids = {}  # what messages call images, where it is not the image_id of update()
         self.classes = torch.empty(0, dtype=torch.int64)  # as of the last compute()
         for name, kind in similarities.items():
-            for part, width in rows.WIDTHS.items():
+            for part, width in self._widths.items():
                 self.add_rows(f"{name}_{part}", width, keyed=part == "images")
             if kind.waits:
                 widths = (IMAGE_COLUMNS, kind.columns + OTHER_COLUMNS, kind.columns + OTHER_COLUMNS)
@@ -152,10 +154,10 @@ class DetectionMetric(Metric):
                 extents of the keypoints).
             target: One dict per image: ``boxes`` (M, 4) or ``masks`` in the same forms, and ``labels`` (M,); optionally
                 ``iscrowd`` (M,), ``area`` (M,) in pixels, ``ignore`` (M,), and ``image_id``, a non-negative int, for
-                all images or for none. For keypoints
-                ``keypoints`` (M, K, 3), x, y and visibility (labelled above 0), ``boxes``, and optionally
-                ``num_keypoints`` (M,), by default the number of labelled ones: targets with 0 are ignored. The area is
-                by default .53 times that of the box.
+                all images or for none. For keypoints ``keypoints`` (M, K, 3), x, y and visibility (labelled above 0),
+                ``boxes``, and optionally ``num_keypoints`` (M,), by default the number of labelled ones: targets with 0
+                are ignored. The area is by default .53 times that of the box. For facts about the classes of an image
+                see :class:`detmetrics.LVISAveragePrecision`.
 
         Raises:
             ValueError: if a batch does not fit; nothing is changed. On a GPU, values (not finite, negative sizes) are
@@ -191,7 +193,11 @@ class DetectionMetric(Metric):
 
     @property
     def _request(self) -> Request:
-        return Request(self.device, self.pairs, self.floor)
+        return Request(self.device, self.pairs, self.floor, self.keeps_order)
+
+    @property
+    def _widths(self) -> dict[str, int]:
+        return rows.ORDERED_WIDTHS if self.keeps_order else rows.WIDTHS
 
     def _is_full(self, name: str, packed: Mapping[str, tuple[Batch, Any]]) -> bool:
         """Whether enough rows are pending, with those of the batch, to find their overlaps."""
@@ -229,7 +235,7 @@ class DetectionMetric(Metric):
         for name in self._similarities:
             parts = {part: checked[self.state_name(f"{name}_{part}")] for part in Rows._fields}
             try:
-                check_rows(Rows(*(chunks.joined(rows.WIDTHS[part], self.device) for part, chunks in parts.items())))
+                check_rows(Rows(*(chunks.joined(self._widths[part], self.device) for part, chunks in parts.items())))
             except ValueError as error:
                 raise ValueError(f"{type(self).__name__}: state of {name!r}: {error}") from error
         return checked
@@ -285,14 +291,3 @@ def evaluated(metric: DetectionMetric, preds: Items, target: Items) -> Any:
         metric = metric.to(first["boxes"].device)
     metric.update(preds, target)
     return metric.compute()
-
-
-def _check_iou_types(iou_type: Any, several: bool) -> tuple[str, ...]:
-    """The names of the similarities: one, or several distinct ones where the metric takes several."""
-    names = tuple(iou_type) if isinstance(iou_type, list | tuple) else (iou_type,)
-    choices = similarity_names()
-    known = bool(names) and all(name in choices for name in names)
-    if not known or len(set(names)) < len(names) or (not several and len(names) > 1):
-        or_several = " or several distinct ones" if several else ""
-        raise ValueError(f"iou_type: expected one of {choices}{or_several}, got {iou_type!r}")
-    return names

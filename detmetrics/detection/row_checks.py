@@ -7,7 +7,7 @@ from torch import Tensor
 
 from detmetrics.detection.duplicates import KEY, NOTES, NUM_DETECTIONS, NUM_OVERLAPS, NUM_TARGETS
 from detmetrics.detection.rows import NOTE_DTYPE, Rows
-from detmetrics.match.evaluation_data import NO_SCORES
+from detmetrics.match.evaluation_data import ABSENT, NO_SCORES, NOT_EXHAUSTIVE, PRESENT
 from detmetrics.ragged import owners
 from detmetrics.state.rows import FIRST_ARRIVAL
 
@@ -47,11 +47,16 @@ def _expectations(rows: Rows) -> dict[str, Tensor]:
         "detections: expected finite scores": detections[:, 0].isfinite(),
         "detections: expected finite areas of 0 or more": detections[:, 1].isfinite() & (detections[:, 1] >= 0),
         "targets: expected finite areas of 0 or more": targets[:, 0].isfinite() & (targets[:, 0] >= 0),
-        "targets: expected flags of 0 to 3": rows.targets[:, 2] >> 2 == 0,
+        "targets: expected known flags": _is_known(rows.targets[:, 2]),
         "overlaps: expected finite numbers above 0": overlaps[:, 1].isfinite() & (overlaps[:, 1] > 0),
         "overlaps: expected detections of their image": _is_below(pair >> 32, rows.images[:, NUM_DETECTIONS], image),
         "overlaps: expected targets of their image": _is_below(pair & 0xFFFFFFFF, rows.images[:, NUM_TARGETS], image),
     }
+
+
+def _is_known(flags: Tensor) -> Tensor:
+    """Whether the flags are those of a target, or of one fact."""
+    return (flags >> 2 == 0) | (flags == ABSENT) | (flags == PRESENT) | (flags == NOT_EXHAUSTIVE)
 
 
 def _is_below(index: Tensor, counts: Tensor, image: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
 import torch
@@ -10,12 +11,13 @@ from torch import Tensor
 from detmetrics.count.repeats import Ids, Repeats, id_of
 from detmetrics.detection.duplicates import KEY, NOTES, NUM_DETECTIONS, NUM_OVERLAPS, distinct_images
 from detmetrics.detection.inputs import OTHER_COLUMNS, Batch, find_invalid
-from detmetrics.match.evaluation_data import EvaluationData
+from detmetrics.match.evaluation_data import ABSENT, EvaluationData, Facts
 from detmetrics.overlap.similarity import Similarity
 from detmetrics.ragged import exclusive_cumsum, owners, ranges
 from detmetrics.state.rows import FIRST_ARRIVAL
 
 WIDTHS = {"images": 6, "detections": 3, "targets": 3, "overlaps": 2}  # int64 columns of each kind of row
+ORDERED_WIDTHS = {**WIDTHS, "detections": 4}  # where the places of detections are kept
 
 NOTE_DTYPE = 7  # lowest bits of an image's notes: index of the dtype of its scores, or NO_SCORES
 NOTE_INVALID = 3  # notes >> NOTE_INVALID: 1 + index of the check that failed; such an image has no other rows
@@ -25,8 +27,8 @@ class Rows(NamedTuple):
     """Rows of int64, image after image; within an image by label, detections also by score, descending."""
 
     images: Tensor  # (B, 6): key, numbers of detections, targets and overlaps, hash of the targets, notes
-    detections: Tensor  # (N, 3): score and area as float64 bits, label
-    targets: Tensor  # (M, 3): area as float64 bits, label, flags
+    detections: Tensor  # (N, 3): score and area as float64 bits, label; (N, 4) with the place in the image as given
+    targets: Tensor  # (M, 3): area as float64 bits, label, flags; facts about classes are among them
     overlaps: Tensor  # (E, 2): detection << 32 | target (indices within the image), IoU as float64 bits
 
 
@@ -68,8 +70,28 @@ def read(rows: Rows, similarity: Similarity, duplicates: str, ids: Ids | None = 
         overlap_target=overlap_target,
         iou=iou if order is None else iou.contiguous(),  # the state is there anyway, a copy in order need not be
         num_duplicates=repeats.total,
+        order=rows.detections[:, 3].contiguous() if rows.detections.shape[1] > 3 else None,
     )
-    return data, repeats
+    return without_facts(data), repeats
+
+
+def without_facts(data: EvaluationData) -> EvaluationData:
+    """The data with the facts apart from the targets."""
+    is_fact = data.target_flags >= ABSENT
+    if not bool(is_fact.any()):
+        return data
+    at, others = is_fact.nonzero().squeeze(1), (~is_fact).nonzero().squeeze(1)
+    columns = (data.target_image, data.target_labels, data.target_flags)
+    image, labels, flags = (column.index_select(0, others) for column in columns)
+    return dataclasses.replace(
+        data,
+        target_areas=data.target_areas.index_select(0, others),
+        target_image=image,
+        target_labels=labels,
+        target_flags=flags,
+        overlap_target=((~is_fact).cumsum(0) - 1).index_select(0, data.overlap_target),
+        facts=Facts(*(column.index_select(0, at) for column in columns)),
+    )
 
 
 def _pairs(pair: Tensor, num_detections: Tensor, num_targets: Tensor, num_overlaps: Tensor) -> tuple[Tensor, Tensor]:

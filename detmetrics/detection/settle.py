@@ -9,7 +9,7 @@ from torch import Tensor
 
 from detmetrics.detection.inputs import AREA, FLAGS, LABEL, NO_KEY, SCORE, Batch, find_invalid
 from detmetrics.detection.rows import NOTE_INVALID, Rows
-from detmetrics.match.evaluation_data import CROWD
+from detmetrics.match.evaluation_data import ABSENT, CROWD
 from detmetrics.overlap.similarity import Overlaps, Request, Similarity
 from detmetrics.ragged import (
     BLOCK,
@@ -55,9 +55,14 @@ def settle(
     overlaps = _find(sides, similarity, request.floor) if overlaps is None else _follow(overlaps, sides)
     detections, targets = sides.detections, sides.targets
     num_overlaps = occurrences(overlaps.target, len(targets))  # (M,)
+    columns = [detections[:, SCORE], detections[:, AREA], detections[:, LABEL]]
+    if request.keeps_order:
+        num_detections = batch.images[:, 1]
+        start = exclusive_cumsum(num_detections).repeat_interleave(num_detections, output_size=len(detections))
+        columns.append(sides.detection_order - start)
     return Rows(
         _image_rows(batch.images, targets, num_overlaps, num_before, notes),
-        torch.stack([detections[:, SCORE], detections[:, AREA], detections[:, LABEL]], dim=1),
+        torch.stack(columns, dim=1),
         targets[:, AREA:].contiguous(),
         _overlap_rows(batch, overlaps),
     )
@@ -120,13 +125,14 @@ def _sort(batch: Batch, pairs: str) -> _Sides:
     first = num_above.index_select(0, starts.nonzero().squeeze(1))  # (groups,)
     count = torch.cat([first[1:], num_above[-1:]]) - first
     group_of_target = (starts.cumsum(0) - 1).index_select(0, at_target)
+    targets = batch.targets.index_select(0, target_order)
     return _Sides(
         batch.detections.index_select(0, detection_order),
-        batch.targets.index_select(0, target_order),
+        targets,
         detection_order,
         target_order,
         first.index_select(0, group_of_target),
-        count.index_select(0, group_of_target),
+        count.index_select(0, group_of_target).masked_fill_(targets[:, FLAGS] >= ABSENT, 0),  # facts overlap nothing
     )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from detmetrics.ragged import descending_key, distinct, invert, lexsort
 T = TypeVar("T")
 
 CROWD, IGNORE = 1, 2  # bits of a target's flags
+ABSENT, PRESENT, NOT_EXHAUSTIVE = 4, 8, 16  # flags of rows that are facts about a class in an image, not targets
 SCORE_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)  # integers count as float64
 NO_SCORES = len(SCORE_DTYPES)  # stands for the dtype where detections have no scores; they count as 1
 MOST_ANSWERS = 8
@@ -36,6 +37,14 @@ class Memo:
             self.answers[question] = answer
         known: T = self.answers[question]
         return known
+
+
+class Facts(NamedTuple):
+    """What is known of F pairs of image and class, by image, then by label."""
+
+    image: Tensor  # (F,) int64, index into the keys
+    labels: Tensor  # (F,) int64
+    flags: Tensor  # (F,) int64: ABSENT, PRESENT or NOT_EXHAUSTIVE
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +71,9 @@ class EvaluationData:
     iou: Tensor  # (E,) float64
     num_duplicates: int  # repeated images that were left out
     across_classes: bool = True  # whether there may be overlaps between classes
+    facts: Facts | None = None  # about classes in images; None if there are none
+    order: Tensor | None = None  # (N,) int64, the places of detections in their images as given; None if not kept
+    spared: Tensor | None = None  # (N,) bool, detections that are ignored where they stay unmatched; None if none is
     memo: Memo = dataclasses.field(default_factory=Memo, init=False)
 
     @functools.cached_property

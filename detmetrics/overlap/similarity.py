@@ -28,6 +28,7 @@ class Request(NamedTuple):
     device: torch.device  # where the inputs must be, and where results go
     pairs: str  # "same" for overlaps within a class, "all" for those between classes too
     floor: float  # the smallest overlap that is kept, in [0, 1]
+    keeps_order: bool = False  # whether the place of each detection in its image is kept, too
 
 
 class Shapes(NamedTuple):
@@ -175,3 +176,14 @@ def similarity(
 def similarity_names() -> tuple[str, ...]:
     """The names of all similarities, those of the package first."""
     return tuple(_makers)
+
+
+def check_names(iou_type: Any, several: bool) -> tuple[str, ...]:
+    """The names of the similarities: one, or several distinct ones where the metric takes several."""
+    names = tuple(iou_type) if isinstance(iou_type, list | tuple) else (iou_type,)
+    choices = similarity_names()
+    known = bool(names) and all(name in choices for name in names)
+    if not known or len(set(names)) < len(names) or (not several and len(names) > 1):
+        or_several = " or several distinct ones" if several else ""
+        raise ValueError(f"iou_type: expected one of {choices}{or_several}, got {iou_type!r}")
+    return names
