@@ -5,6 +5,7 @@ from detmetrics.detection.confusion import detection_confusion_matrix
 from detmetrics.detection.curves import detection_curves
 from detmetrics.detection.f1_score import detection_f1_score
 from detmetrics.detection.fbeta_score import detection_fbeta_score
+from detmetrics.detection.lvis import lvis_average_precision
 from detmetrics.detection.mean_ap_function import mean_average_precision
 from detmetrics.detection.precision import detection_precision
 from detmetrics.detection.recall import detection_recall
@@ -40,6 +41,7 @@ __all__ = [
     "detection_report",
     "hausdorff_distance",
     "instance_quality",
+    "lvis_average_precision",
     "mean_average_precision",
     "panoptic_quality",
     "score_counts",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -43,7 +43,7 @@ def average_precision(data: EvaluationData, settings: MeanAveragePrecisionSettin
         data: What was read from a state.
         settings: Thresholds, area ranges, limits, classes.
     """
-    return _arrays(_Prepared(data, settings), settings)
+    return _arrays(_Prepared(data, settings, class_labels(data, settings)), settings)
 
 
 def _arrays(prepared: _Prepared, settings: MeanAveragePrecisionSettings) -> Arrays:
@@ -70,7 +70,7 @@ def mean_precision_and_recall(data: EvaluationData, settings: MeanAveragePrecisi
         data: What was read from a state.
         settings: Thresholds, area ranges, limits, classes.
     """
-    return _means(_Prepared(data, settings), settings)
+    return _means(_Prepared(data, settings, class_labels(data, settings)), settings)
 
 
 def _means(prepared: _Prepared, settings: MeanAveragePrecisionSettings) -> Means:
@@ -89,14 +89,15 @@ def _means(prepared: _Prepared, settings: MeanAveragePrecisionSettings) -> Means
 class _Prepared:
     """Everything about all detections and targets that does not depend on the limit."""
 
-    def __init__(self, data: EvaluationData, settings: MeanAveragePrecisionSettings) -> None:
-        labels = class_labels(data, settings)
+    def __init__(self, data: EvaluationData, settings: MeanAveragePrecisionSettings, labels: Tensor) -> None:
         data = by_class(data, settings)
         areas = (ALL_AREAS, *settings.area_ranges.values())
         matches = match_all(data, settings.iou_thresholds, areas, settings.max_detection_thresholds[-1])
         self._ranked = rank(data, labels, matches)
         self._num_targets = count_targets(data, labels, areas)  # (A, C)
         self._in_area = within(data.areas.index_select(0, self._ranked.order), areas)  # (A, N)
+        if data.spared is not None:
+            self._in_area &= ~data.spared.index_select(0, self._ranked.order)
         self._num_thresholds = len(settings.iou_thresholds)
         self.points = constants(settings.rec_thresholds, data.scores.device, torch.float64)  # (R,)
 
@@ -112,27 +113,35 @@ class _Prepared:
             yield Accumulated(self._ranked.ranking, matched, countable[own], self._num_targets[own])
 
 
-def summarize(data: EvaluationData, settings: MeanAveragePrecisionSettings) -> dict[str, Tensor]:
+def summarize(
+    data: EvaluationData,
+    settings: MeanAveragePrecisionSettings,
+    labels: Tensor | None = None,
+    groups: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
     """The headline numbers, those of each class and the arrays, as the settings ask; see ``compute()`` of the class.
 
     Args:
         data: What was read from a state.
         settings: Thresholds, area ranges, limits, classes, and what to add.
+        labels: Those of the classes (C,), ascending; None for those of the data.
+        groups: Indices of classes by name; the mean average precision of each group is added.
     """
-    prepared = _Prepared(data, settings)
+    labels = class_labels(data, settings) if labels is None else labels
+    prepared = _Prepared(data, settings, labels)
     means = _means(prepared, settings)
     device = means.precision.device
     means = Means(*(values.cpu() for values in means))  # small from here on: a GPU would be waited for
-    results = _headlines(means, settings)
+    results = _headlines(means, settings, {name: own.cpu() for name, own in (groups or {}).items()})
     if settings.class_metrics:
-        results |= _per_class(means, class_labels(data, settings), settings)
+        results |= _per_class(means, labels, settings)
     results = {key: value.to(device, non_blocking=True) for key, value in results.items()}
     if settings.extended_summary:
         results |= _arrays(prepared, settings)._asdict()
     return results
 
 
-def _headlines(means: Means, settings: MeanAveragePrecisionSettings) -> dict[str, Tensor]:
+def _headlines(means: Means, settings: MeanAveragePrecisionSettings, groups: Mapping[str, Tensor]) -> dict[str, Tensor]:
     precision, recall = means  # (T, C, A), (T, C, A, M)
     areas = list(enumerate(settings.area_ranges, start=1))
     asked = settings.iou_thresholds
@@ -140,6 +149,7 @@ def _headlines(means: Means, settings: MeanAveragePrecisionSettings) -> dict[str
     tables = {"map": precision[..., 0]}
     tables |= {f"map_{percent}": precision[t, :, 0] for percent, t in single.items()}
     tables |= {f"map_{name}": precision[..., a] for a, name in areas}
+    tables |= {f"map_{name}": precision[:, own, 0] for name, own in groups.items()}
     limits = enumerate(settings.max_detection_thresholds)
     tables |= {f"mar_{limit}": recall[..., 0, m] for m, limit in limits}
     if settings.recall_by_threshold:

@@ -12,7 +12,8 @@ from torch import Tensor
 from detmetrics import arguments
 from detmetrics.detection.average_precision import summarize
 from detmetrics.detection.metric import DetectionMetric
-from detmetrics.detection.settings import ALL_AREAS, OF_KEYPOINTS, MeanAveragePrecisionSettings
+from detmetrics.detection.plot import plot_average_precision
+from detmetrics.detection.settings import OF_KEYPOINTS, MeanAveragePrecisionSettings
 from detmetrics.overlap.mask_words import MASK_BUDGET
 from detmetrics.ragged import constants
 from detmetrics.settings import Setting
@@ -221,29 +222,4 @@ class MeanAveragePrecision(DetectionMetric):
             >>> len(ax.get_lines())
             10
         """
-        from detmetrics.show.plot import pictures
-
-        arguments.choice("kind", kind, ("summary", "classes", "sizes", "precision_recall"))
-        iou_type = self.iou_types[0] if iou_type is None else iou_type
-        arguments.choice("iou_type", iou_type, self.iou_types)
-        picture = pictures.MeanAveragePrecision(
-            kind,
-            self.iou_thresholds,
-            self.rec_thresholds,
-            f"{iou_type}_" if len(self.iou_types) > 1 else "",
-            self.class_titles,
-            lambda: self.targets_by_class(ALL_AREAS, iou_type),
-        )
-        return pictures.draw(picture, val, lambda: self._compute_for(kind), ax)
-
-    def _compute_for(self, kind: str) -> dict[str, Tensor]:
-        """The results with what a picture needs, asked for or not."""
-        settings = self.settings
-        needed = {"classes": "class_metrics", "precision_recall": "extended_summary"}.get(kind)
-        if needed is None or getattr(settings, needed):
-            return self.compute()
-        try:
-            self.settings = settings.replace(**{needed: True})
-            return self.compute()
-        finally:
-            self.settings = settings
+        return plot_average_precision(self, kind, val, ax, iou_type)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -21,10 +23,24 @@ OF_KEYPOINTS = {  # what COCO asks of keypoints alone
     "area_ranges": {name: bounds for name, bounds in AREA_RANGES.items() if name != "small"},
     "recall_by_threshold": True,
 }
+FREQUENCIES = {"r": "rare", "c": "common", "f": "frequent"}  # in how many images of the training set a class is
 NORMALIZE = {"true": (1,), "pred": (0,), "all": (0, 1)}  # the axes of a confusion matrix that sum to 1
 
 _NAMED_AREAS = {"all": ALL_AREAS, **AREA_RANGES}
 _area_range = functools.partial(arguments.area_range, choices=tuple(_NAMED_AREAS))
+
+
+def _frequencies(name: str, value: Any) -> FrozenDict[int, str]:
+    """The name of a group of frequencies by label, from such names or LVIS's letters."""
+    expected = f"a dict from label to one of {(*FREQUENCIES, *FREQUENCIES.values())}"
+    if not isinstance(value, Mapping):
+        raise arguments.fail(name, expected, value)
+    for label, frequency in value.items():
+        known = isinstance(frequency, str) and (frequency in FREQUENCIES or frequency in FREQUENCIES.values())
+        if not known or not isinstance(arguments.plain(label), int):
+            raise ValueError(f"{name}: expected {expected}, got {label!r}: {frequency!r}")
+    named = {int(label): str(FREQUENCIES.get(frequency, frequency)) for label, frequency in value.items()}
+    return FrozenDict(dict(sorted(named.items())))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +83,39 @@ class MeanAveragePrecisionSettings(ClassSettings):
     def lowest_overlap(self) -> float:
         """The smallest overlap that is asked about."""
         return min(self.iou_thresholds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LVISSettings(ClassSettings):
+    """What :class:`detmetrics.LVISAveragePrecision` is asked."""
+
+    iou_thresholds: Annotated[tuple[float, ...], arguments.overlap_thresholds] = IOU_THRESHOLDS
+    rec_thresholds: Annotated[tuple[float, ...], arguments.fractions] = RECALL_POINTS
+    max_detections_per_image: Annotated[int, arguments.limit] = 300
+    area_ranges: Annotated[FrozenDict[str, tuple[float, float]], arguments.area_ranges] = AREA_RANGES
+    class_metrics: Annotated[bool, arguments.boolean] = False
+    extended_summary: Annotated[bool, arguments.boolean] = False
+    frequencies: Annotated[FrozenDict[int, str] | None, optional(_frequencies)] = None
+
+    def check(self) -> None:
+        """Raise unless results go by class."""
+        super().check()
+        if self.class_agnostic:
+            raise arguments.fail("class_agnostic", "False: what is known of an image is known of classes", True)
+
+    @property
+    def lowest_overlap(self) -> float:
+        """The smallest overlap that is asked about."""
+        return min(self.iou_thresholds)
+
+    @property
+    def of_coco(self) -> MeanAveragePrecisionSettings:
+        """What COCO's reader is asked, of what counts in an image."""
+        shared = [field.name for field in dataclasses.fields(MeanAveragePrecisionSettings) if hasattr(self, field.name)]
+        limits = (self.max_detections_per_image,)
+        return MeanAveragePrecisionSettings(
+            **{name: getattr(self, name) for name in shared}, max_detection_thresholds=limits
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

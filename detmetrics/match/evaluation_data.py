@@ -104,28 +104,47 @@ class EvaluationData:
             labels=torch.zeros_like(self.labels),
             target_labels=torch.zeros_like(self.target_labels),
             overlap_detection=invert(order).index_select(0, self.overlap_detection),
+            order=None if self.order is None else self.order.index_select(0, order),
         )
 
     def of_images(self, kept: Tensor) -> EvaluationData:
         """The data of some of the images, ``kept`` (B,) bool."""
         detections, targets = kept.index_select(0, self.image), kept.index_select(0, self.target_image)
-        number = kept.cumsum(0) - 1
-        at = detections.index_select(0, self.overlap_detection).nonzero().squeeze(1)
+        number, facts = kept.cumsum(0) - 1, self.facts
+        own = self.among(detections.nonzero().squeeze(1), targets.nonzero().squeeze(1))
+        if facts is not None:
+            facts = Facts(*(column[kept.index_select(0, facts.image)] for column in facts))
+            facts = facts._replace(image=number.index_select(0, facts.image))
         return dataclasses.replace(
-            self,
+            own,
             keys=self.keys[kept],
             score_dtype=self.score_dtype[kept],
-            scores=self.scores[detections],
-            areas=self.areas[detections],
-            labels=self.labels[detections],
-            image=number.index_select(0, self.image[detections]),
-            target_areas=self.target_areas[targets],
-            target_labels=self.target_labels[targets],
-            target_flags=self.target_flags[targets],
-            target_image=number.index_select(0, self.target_image[targets]),
-            overlap_detection=(detections.cumsum(0) - 1).index_select(0, self.overlap_detection[at]),
-            overlap_target=(targets.cumsum(0) - 1).index_select(0, self.overlap_target[at]),
-            iou=self.iou[at],
+            image=number.index_select(0, own.image),
+            target_image=number.index_select(0, own.target_image),
+            facts=facts,
+        )
+
+    def among(self, detections: Tensor, targets: Tensor) -> EvaluationData:
+        """The data with some of its detections and targets, those of ascending indices (n,) and (m,)."""
+        new_detection = torch.full_like(self.labels, -1)
+        new_detection[detections] = torch.arange(len(detections), device=detections.device)
+        new_target = torch.full_like(self.target_labels, -1)
+        new_target[targets] = torch.arange(len(targets), device=targets.device)
+        detection = new_detection.index_select(0, self.overlap_detection)
+        target = new_target.index_select(0, self.overlap_target)
+        left = ((detection >= 0) & (target >= 0)).nonzero().squeeze(1)
+        own = ("scores", "areas", "labels", "image", "order", "spared")
+        of_targets = ("target_areas", "target_labels", "target_flags", "target_image")
+        columns: dict[str, Any] = {}
+        for names, at in ((own, detections), (of_targets, targets)):
+            given = {name: getattr(self, name) for name in names}
+            columns |= {name: column.index_select(0, at) for name, column in given.items() if column is not None}
+        return dataclasses.replace(
+            self,
+            **columns,
+            overlap_detection=detection.index_select(0, left),
+            overlap_target=target.index_select(0, left),
+            iou=self.iou.index_select(0, left),
         )
 
     def with_overlaps(self, kept: Tensor) -> EvaluationData:
