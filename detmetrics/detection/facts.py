@@ -63,7 +63,9 @@ def _labels(where: str, item: Any, key: str, device: torch.device) -> Tensor:
     if labels.numel() == 0:
         return torch.empty(0, dtype=torch.int64, device=device)
     if labels.ndim != 1:
-        raise ValueError(f"{where}[{key!r}]: expected shape (K,), the labels of any K classes, got {labels.shape}")
+        raise ValueError(
+            f"{where}[{key!r}]: expected shape (K,), the labels of any K classes, got {tuple(labels.shape)}"
+        )
     if labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"{where}[{key!r}]: expected an integer dtype, got {labels.dtype}; give {key}.long()")
     check_real(where, key, labels, device)

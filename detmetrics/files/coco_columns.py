@@ -9,10 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from detmetrics.detection.facts import KEYS
+from detmetrics.detection.settings import FREQUENCIES
 from detmetrics.files.coco_keypoints import COUNT, Keypoints
 from detmetrics.files.coco_masks import Masks
 from detmetrics.files.ids import LEAST_LABEL, Id, numbered
-from detmetrics.files.json_table import AREA, BOX, FLAG, ID, NUMBER, SIDE, TEXT, Table
+from detmetrics.files.json_table import AREA, BOX, FLAG, ID, IDS, NUMBER, SIDE, TEXT, Table
 from detmetrics.overlap.keypoints import AREA_FACTOR
 
 Columns = dict[str, Tensor]
@@ -26,6 +28,7 @@ class Lists(NamedTuple):
     names: dict[int, str]  # distinct names by label
     sizes: dict[Id, tuple[int, int]]  # height and width by id, zeros where the file has none
     file_names: dict[int, str]  # by image_id, of the images that have one
+    frequencies: dict[int, str]  # how frequent a class is, by label, of the categories that say so
 
     @property
     def num_images(self) -> int:
@@ -51,12 +54,37 @@ def read_lists(images: Table, categories: Table) -> Lists:
     numbers = numbered(ids)
     heights, widths = (images.column(key, SIDE, defaults=itertools.repeat(0)) for key in ("height", "width"))
     named = zip(ids, (row.get("file_name") for row in images.rows), strict=True)
+    labels, names = _categories(categories)
     return Lists(
         numbers,
-        *_categories(categories),
+        labels,
+        names,
         dict(zip(ids, zip(heights, widths, strict=True), strict=True)),
         {numbers[key]: name for key, name in named if isinstance(name, str)},
+        _frequencies(categories, labels),
     )
+
+
+def _frequencies(table: Table, labels: dict[Id, int]) -> dict[int, str]:
+    """How frequent classes are, by label, where a category says so as LVIS does."""
+    given = zip(table.column("id", ID), (row.get("frequency") for row in table.rows), strict=True)
+    found = {labels[key]: own for key, own in given if isinstance(own, str) and own in FREQUENCIES}
+    return dict(sorted(found.items()))
+
+
+def facts(images: Table, lists: Lists) -> list[dict[str, Tensor]]:
+    """What the file knows of classes in each image, in order: labels by key, of the keys that some image has.
+
+    Ids of categories that are not listed say nothing about those that are.
+    """
+    ids = images.column("id", ID)
+    found: dict[Id, dict[str, Tensor]] = {key: {} for key in lists.images}
+    for name in KEYS:
+        if any(name in row for row in images.rows):
+            for key, own in zip(ids, images.column(name, IDS, defaults=itertools.repeat([])), strict=True):
+                labels = [lists.labels[category] for category in own if category in lists.labels]
+                found[key][name] = torch.tensor(labels, dtype=torch.int64)
+    return list(found.values())
 
 
 def _categories(table: Table) -> tuple[dict[Id, int], dict[int, str]]:

@@ -28,7 +28,8 @@ class CocoData:
             with ``keypoints=True`` also ``keypoints`` ``(N, K, 3)`` float64.
         target: ``boxes`` ``(M, 4)`` and ``labels`` ``(M,)`` as in ``preds``, ``iscrowd`` ``(M,)`` bool, ``area``
             ``(M,)`` float64 square pixels, ``image_id`` int; ``masks`` and ``keypoints`` as in ``preds``, with these
-            ``num_keypoints`` ``(M,)`` int64; ``ignore`` ``(M,)`` bool with ``ignore_key``.
+            ``num_keypoints`` ``(M,)`` int64; ``ignore`` ``(M,)`` bool with ``ignore_key``; of LVIS also
+            ``neg_category_ids`` and ``not_exhaustive_category_ids``, ``(K,)`` int64.
         categories: A distinct name for each label, also of those that never occur. Labels are category ids, or numbers
             from 0 if some category id is no int64.
         file_names: The ``file_name`` of images by ``image_id``, of those that have one.
@@ -38,6 +39,7 @@ class CocoData:
         skeletons: With ``keypoints=True``: pairs of keypoints, counted from 0, between which a drawing has lines, by
             label.
         crowd_index: CrowdPose's ``crowdIndex`` by ``image_id``, of the images that have one.
+        frequencies: How frequent each class is in LVIS, by label: ``"r"``, ``"c"`` or ``"f"``; empty elsewhere.
     """
 
     preds: list[dict[str, Any]]
@@ -48,6 +50,7 @@ class CocoData:
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     skeletons: Skeletons = field(default_factory=dict)
     crowd_index: dict[int, float] = field(default_factory=dict)
+    frequencies: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -148,14 +151,17 @@ def from_coco(
         for table, columns in ((truth, target_columns), (found, preds_columns))[: 1 if keypoints else 2]:
             warnings_of.warn_about_boxes(table.name, columns, lists.extents)
     target = _split(target_columns, lists.num_images, device, truth_masks)
-    for item, image_id in zip(target, lists.images.values(), strict=True):
-        item["image_id"] = image_id
+    known = columns_of.facts(images, lists)
+    for item, image_id, own in zip(target, lists.images.values(), known, strict=True):
+        item |= {"image_id": image_id, **{key: labels.to(device) for key, labels in own.items()}}
     preds = _split(preds_columns, lists.num_images, device, found_masks)
     image_ids = {number: image_id for image_id, number in lists.images.items()}
     sizes = {lists.images[image_id]: size for image_id, size in lists.sizes.items() if 0 not in size}
     skeletons = skeletons_of(categories, lists.labels) if keypoints else {}
     crowd_index = crowd_index_of(images, lists.images)
-    return CocoData(preds, target, lists.names, lists.file_names, image_ids, sizes, skeletons, crowd_index)
+    return CocoData(
+        preds, target, lists.names, lists.file_names, image_ids, sizes, skeletons, crowd_index, lists.frequencies
+    )
 
 
 def _annotations_document(annotations: Source, max_bytes: int) -> tuple[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.nn.functional import pad
 
+from detmetrics.detection.facts import KEYS
 from detmetrics.files.coco_masks import encode, mask_area, mask_box
 from detmetrics.files.ids import Id
 from detmetrics.overlap.boxes import to_xywh
@@ -30,8 +31,8 @@ def to_coco(
         preds: One dict per image with ``boxes`` ``(N, 4)``, ``scores`` ``(N,)``, ``labels`` ``(N,)``, and optionally
             ``masks`` in any form that ``update()`` takes, or ``keypoints``; then ``boxes`` may be missing.
         target: One dict per image with ``boxes`` ``(M, 4)``, ``labels`` ``(M,)`` and optionally ``iscrowd``, ``area``,
-            ``ignore``, ``(M,)`` each, ``masks``, ``keypoints``, and ``image_id``; images without an id are numbered
-            from 1.
+            ``ignore``, ``(M,)`` each, ``masks``, ``keypoints``, ``image_id`` (images without an id are numbered from
+            1), and what is known of classes, ``(K,)`` labels under ``neg_category_ids`` and so on.
         box_format: ``"xyxy"``, ``"xywh"`` or ``"cxcywh"``, in pixels.
         categories: Names by label; by default each label that occurs, named by its number.
         image_ids: What to write for an ``image_id``, as in ``CocoData.image_ids``; by default the same.
@@ -69,7 +70,10 @@ def to_coco(
         labels = {entry["category_id"] for entry in itertools.chain(annotations, results)}
         categories = {label: str(label) for label in sorted(labels)}
     document = {
-        "images": _images(ids, itertools.chain(results, annotations)),
+        "images": [
+            image | {key: item[key].tolist() for key in KEYS if key in item}
+            for image, item in zip(_images(ids, itertools.chain(results, annotations)), target, strict=True)
+        ],
         "categories": [{"id": label, "name": name} for label, name in categories.items()],
         "annotations": [{"id": number, **annotation} for number, annotation in enumerate(annotations, start=1)],
     }

@@ -56,6 +56,10 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int | str) and not isinstance(value, bool)
 
 
+def _is_list_of_ids(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_id, value))
+
+
 def whole(value: Any) -> Any:
     """An int in the place of a whole float, numpy's and torch's numbers included."""
     value = arguments.plain(value)
@@ -67,12 +71,18 @@ def _plain_list(value: Any) -> Any:
     return [arguments.plain(x) for x in value] if isinstance(value, list | tuple) else value
 
 
+def _plain_ids(value: Any) -> Any:
+    value = _plain_list(value)
+    return [whole(x) for x in value] if isinstance(value, list) else value
+
+
 NUMBER = Kind("a finite number", is_number)
 AREA = Kind("a finite number of 0 or more", lambda value: is_number(value) and value >= 0)
 ID = Kind("an integer or a string", _is_id, whole)
 SIDE = Kind("an integer of 0 or more, below 2**31", lambda x: isinstance(x, int) and 0 <= x < 2**31, whole)
 FLAG = Kind("0 or 1", lambda value: isinstance(value, int | float) and value in (0, 1))
 BOX = Kind("[x, y, width, height], finite numbers, width and height of 0 or more", _is_box, _plain_list)
+IDS = Kind("a list of integers or strings", _is_list_of_ids, _plain_ids)
 TEXT = Kind("a string", lambda value: isinstance(value, str))
 
 
