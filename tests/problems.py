@@ -160,6 +160,22 @@ def _labels(rows: list[tuple[int, list[int]]]) -> Tensor:
     return torch.tensor([label for label, _ in rows], dtype=torch.int64)
 
 
+def with_facts(seed: int, preds: list[Item], target: list[Item]) -> list[Item]:
+    """The targets, with classes that are absent, present or not labelled exhaustively, in some images."""
+    rng = random.Random(f"facts {seed}")
+    labels = sorted({label for items in (preds, target) for item in items for label in item["labels"].tolist()})
+    keys = {"neg_category_ids": 0.4, "pos_category_ids": 0.1, "not_exhaustive_category_ids": 0.3}
+    return [
+        item
+        | {
+            key: torch.tensor([label for label in labels if rng.random() < share], dtype=torch.int64)
+            for key, share in keys.items()
+            if rng.random() < 0.7
+        }
+        for item in target
+    ]
+
+
 def shuffled(seed: int, *lists: list[Any]) -> tuple[list[Any], ...]:
     """The lists in one and the same random order."""
     order = random.Random(seed).sample(range(len(lists[0])), len(lists[0]))

@@ -23,13 +23,14 @@ from detmetrics import (
     DetectionCurves,
     DetectionF1Score,
     DetectionReport,
+    LVISAveragePrecision,
     MeanAveragePrecision,
     MetricCollection,
 )
 from detmetrics.functional import mean_average_precision
 from detmetrics.state import devices
 from tests.keypoint_problems import keypoint_problem
-from tests.problems import LABELS, Item, Problem, batch, hit, image, mask_problem, miss, random_problem
+from tests.problems import LABELS, Item, Problem, batch, hit, image, mask_problem, miss, random_problem, with_facts
 from tests.toy import CURSED, Toy, numbers, numbers_of
 
 TIMEOUT = timedelta(seconds=30)  # a rank that waits longer for the others has failed
@@ -192,6 +193,8 @@ METRICS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (DetectionReport, {"class_names": NAMES, "matched_only": True}),
     (DetectionF1Score, {"iou_type": "segm"}),
     (MeanAveragePrecision, {"iou_type": ("segm", "boundary"), "extended_summary": True}),
+    (LVISAveragePrecision, {"max_detections_per_image": 3, "extended_summary": True}),
+    (LVISAveragePrecision, {"iou_type": "segm", "frequencies": {0: "r", 1: "c", 7: "f"}}),
     (MeanAveragePrecision, {"iou_type": "keypoints", "box_format": "xywh", "extended_summary": True}),
 )
 
@@ -205,6 +208,7 @@ def _every_kind(rank: int, size: int) -> list[tuple[Any, Any]]:
             iou_type = settings.get("iou_type", "bbox")
             make = {"bbox": random_problem, "keypoints": keypoint_problem}.get(iou_type, mask_problem)
             problem = make(seed, images=20, image_ids=True, plain=True)
+            problem = Problem(problem.preds, with_facts(seed, problem.preds, problem.target))
             count = len(problem.preds)
             alone = update(kind(**settings, sync_on_compute=False), problem, list(range(count)))
             shared = update(kind(**settings), problem, padded(rank, size, count), step=1 + seed % 3)

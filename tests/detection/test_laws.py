@@ -1,6 +1,7 @@
 """Laws of every public metric. One joins by an entry in ``REGISTRY``; the last test fails while one is missing."""
 
 import copy
+import itertools
 import pickle
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +16,7 @@ from detmetrics import functional
 from detmetrics.detection.metric import DetectionMetric
 from tests.device import never_waiting, to_device
 from tests.keypoint_problems import keypoint_problem
-from tests.problems import LABELS, Problem, mask_problem, random_problem, shuffled, split
+from tests.problems import LABELS, Problem, mask_problem, random_problem, shuffled, split, with_facts
 
 Data = tuple[Any, Any]  # the arguments of update(): lists or tensors, first dimension images
 
@@ -47,7 +48,14 @@ def keypoints(seed: int, image_ids: bool) -> Data:
     return detections(seed, image_ids, partial(keypoint_problem, boxes=True))
 
 
+def federated(seed: int, image_ids: bool, make: Callable[[int, bool], Data] = detections) -> Data:
+    """With classes that are absent, present or not labelled exhaustively, in some images."""
+    preds, target = make(seed, image_ids)
+    return preds, with_facts(seed, preds, target)
+
+
 NAMES = {label: str(label) for labels in LABELS for label in labels}  # all that random problems have
+FREQUENCIES = dict(zip(NAMES, itertools.cycle("rcf")))
 
 
 def at_operating_point(function: Callable[..., Any], *settings: dict[str, Any], scalars: bool = True) -> Entry:
@@ -102,6 +110,23 @@ REGISTRY: dict[str, Entry] = {
     "DetectionCurves": at_operating_point(functional.detection_curves, {}, {"class_agnostic": True}, scalars=False),
     "DetectionReport": at_operating_point(
         functional.detection_report, {"class_names": NAMES}, {"class_names": NAMES, "matched_only": True}
+    ),
+    "LVISAveragePrecision": Entry(
+        functional.lvis_average_precision,
+        federated,
+        with_nan_score,
+        [
+            {"max_detections_per_image": 3, "frequencies": FREQUENCIES, "extended_summary": True},
+            {"class_metrics": True, "class_names": NAMES, "pairs": "all"},
+        ],
+        {"iou_thresholds": [0.15, 0.4], "max_detections_per_image": 2, "area_ranges": {"mid": (500, 5000)}},
+    ),
+    "LVISAveragePrecision of masks": Entry(
+        functional.lvis_average_precision,
+        lambda seed, image_ids: federated(seed, image_ids, masks),
+        with_nan_score,
+        [{"iou_type": "segm", "max_detections_per_image": 5}],
+        {"iou_thresholds": [0.15, 0.4], "frequencies": FREQUENCIES},
     ),
     "MeanAveragePrecision of masks": Entry(
         functional.mean_average_precision,
@@ -441,5 +466,7 @@ def test_no_public_metric_is_missing() -> None:
     public = {name: getattr(detmetrics, name) for name in detmetrics.__all__}
     metrics = {name for name, value in public.items() if isinstance(value, type) and issubclass(value, DetectionMetric)}
     assert metrics == {name.partition(" ")[0] for name in REGISTRY}
-    functions = {name for name in functional.__all__ if name.startswith(("detection_", "mean_average_"))}
+    functions = {
+        name for name in functional.__all__ if name.endswith("average_precision") or name.startswith("detection_")
+    }
     assert {entry.function.__name__ for entry in REGISTRY.values()} == functions

@@ -137,7 +137,7 @@ def test_signed_files_must_fit_all_the_same(saved: Path, edit: Any) -> None:
         ("detections", 2, 0, 0x7FF8 << 48, "detections: expected finite scores, got others in row 2"),
         ("detections", 2, 1, -1, "detections: expected finite areas of 0 or more, got others in row 2"),
         ("targets", 2, 0, -1, "targets: expected finite areas of 0 or more, got others in row 2"),
-        ("targets", 2, 2, 4, "targets: expected flags of 0 to 3, got others in row 2"),
+        ("targets", 2, 2, 12, "targets: expected known flags, got others in row 2"),
         ("overlaps", 0, 0, 99 << 32, "overlaps: expected detections of their image, got others in row 0"),
         ("overlaps", 0, 0, -1, "overlaps: expected detections of their image, got others in row 0"),
         ("overlaps", 0, 0, 99, "overlaps: expected targets of their image, got others in row 0"),
