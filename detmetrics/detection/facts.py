@@ -48,13 +48,17 @@ def with_facts(rows: Tensor, counts: Sequence[int], items: Items) -> tuple[Tenso
     place = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order)))[: len(rows)]
     order, place = (x.to(rows.device, non_blocking=True) for x in (order, place))
     together = torch.cat([rows, facts]).index_select(0, order)
-    return together, image.bincount(minlength=len(counts)).tolist(), place
+    both = list(counts)
+    for (_, i), length in zip(given, lengths, strict=True):
+        both[i] += length
+    return together, both, place
 
 
 def _repeated(values: Sequence[int], times: Sequence[int]) -> Tensor:
     """Each value so many times, int64 on the host."""
-    cpu = torch.device("cpu")
-    return torch.repeat_interleave(constants(list(values), cpu, torch.int64), constants(list(times), cpu, torch.int64))
+    host = torch.device("cpu")
+    each, counts = (constants(list(x), host, torch.int64) for x in (values, times))
+    return torch.repeat_interleave(each, counts, output_size=sum(times))
 
 
 def _labels(where: str, item: Any, key: str, device: torch.device) -> Tensor:

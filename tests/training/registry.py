@@ -13,6 +13,7 @@ from detmetrics.state.metric import Metric
 IMAGES, CLASSES = 4, 3
 NAMES = ["cat", "dog", "bird"]
 DETECTION: dict[str, dict[str, Any]] = {
+    "LVISAveragePrecision": {"frequencies": {0: "r", 1: "c", 2: "f"}},
     "MeanAveragePrecision": {},
     "DetectionConfusionMatrix": {"class_names": NAMES},
     "DetectionCurves": {},

@@ -20,6 +20,7 @@ from tests.training import registry
 
 SETTLE = 12  # reads that finding the overlaps of all pending images may take; update() itself has none
 COMPUTE = {  # and those of compute(), once an epoch: some for each round of matching, so they vary a little
+    "LVISAveragePrecision": 110,
     "MeanAveragePrecision": 100,
     "DetectionConfusionMatrix": 50,
     "DetectionCurves": 100,
@@ -93,6 +94,22 @@ def test_detection_updates_read_nothing(name: str, ids: bool) -> None:
             metric.update(preds, target)
     assert not launches.reads
     assert metric.num_rows("bbox_pending_images") == 5 * registry.IMAGES
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_updates_with_facts_read_nothing() -> None:
+    metric = registry.make("LVISAveragePrecision")
+    preds, target = registry.detections()
+    known = torch.tensor([0, 2])
+    target = [item | ({} if i == 1 else {"neg_category_ids": known[:i]}) for i, item in enumerate(target)]
+    with Launches() as launches:
+        metric.update(preds, target)
+    assert not launches.reads
+    assert metric.num_rows("bbox_pending_targets") == sum(len(item["labels"]) for item in target) + 0 + 2 + 2
+    metric.settle()
+    facts = metric.data().facts
+    assert facts is not None
+    assert facts.image.tolist() == [2, 2, 3, 3]
 
 
 @pytest.mark.usefixtures("as_on_a_gpu")
