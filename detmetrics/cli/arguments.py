@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from detmetrics import __version__
-
-if TYPE_CHECKING:
-    import torch
+from detmetrics.cli import label_map_arguments
+from detmetrics.cli.argument_types import SIGMAS, device, fraction, positive, seed, shard, sigma, size
 
 IOU_TYPES = ("bbox", "segm", "boundary", "keypoints")
-SIGMAS = ("coco", "crowdpose", "wholebody")
-LARGEST = 2**31 - 1  # of counts
-UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -37,6 +31,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         if len(sigmas) > 1 and any(isinstance(sigma, str) for sigma in sigmas):
             parser.error(f"--keypoint-sigmas: expected one name, or numbers, got {' '.join(map(str, sigmas))}")
         arguments.keypoint_sigmas = sigmas[0] if isinstance(sigmas[0], str) else sigmas
+    if arguments.command == "segmentation":
+        label_map_arguments.check(arguments, parser)
     arguments.inputs = _paths(arguments)
     return arguments
 
@@ -44,17 +40,22 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def _paths(arguments: argparse.Namespace) -> list[Path]:
     if arguments.command == "evaluate":
         return [Path(arguments.annotations), Path(arguments.results)]
+    if arguments.command in ("segmentation", "panoptic"):
+        return [arguments.targets, arguments.preds]
     return list(arguments.states) if arguments.command == "merge" else []
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="detmetrics", description="Detection metrics of COCO files.")
+    parser = argparse.ArgumentParser(prog="detmetrics", description="Detection and segmentation metrics of files.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
-    shared, images = _shared_arguments(), _image_arguments()
-    _add_evaluate(commands, [shared, images])
-    _add_demo(commands, [shared, images])
-    _add_merge(commands, [shared])
+    shared, page, images = _shared_arguments(), _page_argument(), _image_arguments()
+    detection = _detection_arguments()
+    _add_evaluate(commands, [shared, page, detection, images])
+    label_map_arguments.add_segmentation(commands, [shared, page, images])
+    label_map_arguments.add_panoptic(commands, [shared, images])
+    _add_demo(commands, [shared, page, detection, images])
+    _add_merge(commands, [shared, page, detection])
     return parser
 
 
@@ -75,7 +76,7 @@ def _add_evaluate(commands: Any, parents: list[argparse.ArgumentParser]) -> None
     )
     evaluate.add_argument(
         "--keypoint-sigmas",
-        type=_sigma,
+        type=sigma,
         nargs="+",
         metavar="S",
         help=f"how far annotators are apart: {', '.join(SIGMAS)}, or a number for each keypoint (coco)",
@@ -85,6 +86,7 @@ def _add_evaluate(commands: Any, parents: list[argparse.ArgumentParser]) -> None
         "--images", type=Path, metavar="DIR", dest="image_folder", help="folder of the images, to show on the page"
     )
     _add_max_bytes(evaluate, "a gzipped file")
+    _add_batch_size(evaluate)
     evaluate.set_defaults(command="evaluate")
 
 
@@ -95,10 +97,11 @@ def _add_demo(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         help="evaluate a generated data set",
         description="Print COCO's twelve numbers for a generated data set that looks like COCO.",
     )
-    demo.add_argument("--images", type=_positive, default=200, metavar="N", help="images (200)")
-    demo.add_argument("--detections", type=_positive, default=30, metavar="N", help="detections per image (30)")
-    demo.add_argument("--classes", type=_positive, default=80, metavar="N", help="classes (80)")
-    demo.add_argument("--seed", type=_seed, default=0, metavar="N", help="equal seeds give equal data (0)")
+    demo.add_argument("--images", type=positive, default=200, metavar="N", help="images (200)")
+    demo.add_argument("--detections", type=positive, default=30, metavar="N", help="detections per image (30)")
+    demo.add_argument("--classes", type=positive, default=80, metavar="N", help="classes (80)")
+    demo.add_argument("--seed", type=seed, default=0, metavar="N", help="equal seeds give equal data (0)")
+    _add_batch_size(demo)
     demo.add_argument("--save", type=Path, metavar="DIR", help="write annotations.json and results.json there")
     demo.set_defaults(command="demo", iou_type="bbox", image_folder=None)
 
@@ -108,26 +111,29 @@ def _add_merge(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         "merge",
         parents=parents,
         help="add up states that were saved with --save-state",
-        description="Print COCO's twelve numbers for the images of all states. Thresholds and limits are those of the "
-        "first state unless given here. Images that are in several states count once.",
+        description="Print the numbers for the images of all states, those of the command that saved them. Thresholds "
+        "and limits are those of the first state unless given here. Images that are in several states count once.",
     )
     merge.add_argument("states", nargs="+", type=Path, metavar="STATE", help="files written by --save-state")
     _add_max_bytes(merge, "a packed state")
     merge.set_defaults(command="merge", device=None, image_folder=None)
 
 
+def _add_batch_size(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--batch-size", type=positive, default=64, metavar="N", help="images per update (64)")
+
+
 def _add_max_bytes(command: argparse.ArgumentParser, what: str) -> None:
     command.add_argument(
-        "--max-bytes", type=_size, default=1 << 30, metavar="SIZE", help=f"how much {what} may unpack to (1 GiB)"
+        "--max-bytes", type=size, default=1 << 30, metavar="SIZE", help=f"how much {what} may unpack to (1 GiB)"
     )
 
 
 def _image_arguments() -> argparse.ArgumentParser:
     images = argparse.ArgumentParser(add_help=False)
-    images.add_argument("--device", type=_device, help="cpu, cuda, cuda:1, ... (cpu)")
-    images.add_argument("--batch-size", type=_positive, default=64, metavar="N", help="images per update (64)")
+    images.add_argument("--device", type=device, help="cpu, cuda, cuda:1, ... (cpu)")
     images.add_argument(
-        "--shard", type=_shard, default="0/1", metavar="I/N", help="only every N-th image, from the I-th on, 0 to N-1"
+        "--shard", type=shard, default="0/1", metavar="I/N", help="only every N-th image, from the I-th on, 0 to N-1"
     )
     return images
 
@@ -139,86 +145,30 @@ def _shared_arguments() -> argparse.ArgumentParser:
         "--json", type=Path, metavar="OUT", help="write the numbers to this file, undefined ones as null"
     )
     shared.add_argument(
-        "--html", type=Path, metavar="OUT", help="write a page with tables, curves and the worst images to this file"
-    )
-    shared.add_argument(
         "--save-state", type=Path, metavar="OUT", help="write the state to this file, for detmetrics merge to add up"
     )
     shared.add_argument("--quiet", action="store_true", help="print no progress and no time on stderr")
+    return shared
+
+
+def _page_argument() -> argparse.ArgumentParser:
+    page = argparse.ArgumentParser(add_help=False)
+    page.add_argument(
+        "--html", type=Path, metavar="OUT", help="write a page with tables, pictures and the worst images to this file"
+    )
+    return page
+
+
+def _detection_arguments() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
-        "--iou-thresholds", type=_fraction, nargs="+", metavar="T", help="IoU thresholds (0.5 0.55 ... 0.95)"
+        "--iou-thresholds", type=fraction, nargs="+", metavar="T", help="IoU thresholds (0.5 0.55 ... 0.95)"
     )
     shared.add_argument(
         "--max-detections",
-        type=_positive,
+        type=positive,
         nargs="+",
         metavar="N",
         help="limits on the detections per class and image (1 10 100)",
     )
     return shared
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or len(text) > 20 or not 1 <= int(text) <= LARGEST:
-        bound = f", at most {LARGEST}" if text.isdecimal() and text.strip("0") else ""
-        raise argparse.ArgumentTypeError(f"expected an integer of 1 or more{bound}, got {shortened(text)!r}")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    with contextlib.suppress(ValueError):
-        if 0 <= int(text) < 2**63:
-            return int(text)
-    raise argparse.ArgumentTypeError(f"expected an integer from 0 to 2**63 - 1, got {shortened(text)!r}")
-
-
-def _size(text: str) -> int:
-    """Bytes, from a number that may have a unit."""
-    number, unit = (text[:-2], text[-2:].upper()) if text[-2:].upper() in UNITS else (text, "")
-    if number.isdecimal() and len(number) <= 20 and 1 <= int(number) * UNITS[unit] < 2**63:
-        return int(number) * UNITS[unit]
-    raise argparse.ArgumentTypeError(
-        f"expected a size such as 4GB, 500MB or a number of bytes, got {shortened(text)!r}"
-    )
-
-
-def shortened(text: str) -> str:
-    """A text that is not too long for a line."""
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _fraction(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 <= float(text) <= 1:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"expected a number in [0, 1], got {text!r}")
-
-
-def _sigma(text: str) -> str | float:
-    if text in SIGMAS:
-        return text
-    with contextlib.suppress(ValueError):
-        if 0 < float(text) < float("inf"):
-            return float(text)
-    raise argparse.ArgumentTypeError(
-        f"expected one of {', '.join(SIGMAS)} or positive numbers, got {shortened(text)!r}"
-    )
-
-
-def _shard(text: str) -> tuple[int, int]:
-    index, slash, count = text.partition("/")
-    with contextlib.suppress(ValueError):
-        if slash and index.isdecimal() and count.isdecimal() and int(index) < int(count) <= LARGEST:
-            return int(index), int(count)
-    raise argparse.ArgumentTypeError(f"expected I/N with 0 <= I < N, such as 0/4, got {shortened(text)!r}")
-
-
-def _device(text: str) -> torch.device:
-    import torch
-
-    if text == "cuda" and "LOCAL_RANK" in os.environ:
-        text = f"cuda:{os.environ['LOCAL_RANK']}"  # under torchrun, one GPU per rank
-    try:
-        return torch.empty(0, dtype=torch.float64, device=text).device
-    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"expected a usable device, got {text!r}: {error}".splitlines()[0]) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,5 +77,11 @@ def chosen_settings(arguments: argparse.Namespace) -> dict[str, Any]:
 def _update(metric: MeanAveragePrecision, data: CocoData, batch_size: int, quiet: bool) -> None:
     if not len(data):
         metric.update([], [])  # so that the metric knows that none is missing
-    for preds, target in data.batches(batch_size) if quiet else with_progress(data, batch_size):
+    for _ in with_progress(_updated(metric, data, batch_size), len(data), quiet):
+        pass
+
+
+def _updated(metric: MeanAveragePrecision, data: CocoData, batch_size: int) -> Iterator[int]:
+    for preds, target in data.batches(batch_size):
         metric.update(preds, target)
+        yield len(preds)

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +36,13 @@ def one_line(text: str) -> str:
 
 @contextlib.contextmanager
 def told_warnings() -> Iterator[None]:
-    """Warnings to users become messages within the block; those to programmers are dropped."""
+    """Warnings to users become messages within the block, each once; those to programmers are dropped."""
+    told: set[str] = set()
 
     def tell_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-        tell(f"warning: {message}")
+        if str(message) not in told:
+            told.add(str(message))
+            tell(f"warning: {message}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -85,7 +88,7 @@ def finish(
     start: float,
     arguments: argparse.Namespace,
 ) -> None:
-    """Compute, write and print. Every rank computes, and rank 0 does the rest.
+    """Compute, write and print COCO's numbers.
 
     Args:
         metric: A metric that has seen this rank's images.
@@ -95,27 +98,72 @@ def finish(
         start: When the evaluation began; how long it took goes to stderr.
         arguments: Those of the command.
     """
-    results = {key: value.item() for key, value in metric.compute().items()}
     groups = _groups(metric, data)
+    conclude(
+        metric,
+        settings,
+        start,
+        arguments,
+        page=lambda: _page(metric, title, data, arguments),
+        text=lambda results: _text(results, metric),
+        tables=lambda results: _tables(results, metric),
+        more={f"{name}_map": value for name, value in groups.items()},
+        footer="".join(f"\n AP of {name} images: {value:.3f}" for name, value in groups.items()),
+    )
+
+
+def conclude(
+    metric: Any,
+    settings: dict[str, Any],
+    start: float,
+    arguments: argparse.Namespace,
+    *,
+    page: Callable[[], str],
+    text: Callable[[dict[str, float]], str],
+    tables: Callable[[dict[str, float]], list[Any]] | None = None,
+    more: Mapping[str, float] | None = None,
+    footer: str = "",
+) -> None:
+    """Compute, write and print. Every rank computes, and rank 0 does the rest.
+
+    Args:
+        metric: What has seen this rank's images: a metric, or several as one.
+        settings: The constructor's arguments that made it.
+        start: When the evaluation began; how long it took goes to stderr.
+        arguments: Those of the command.
+        page: Makes the page, on all ranks.
+        text: Makes text of the results.
+        tables: Makes tables of them for rich, for a terminal.
+        more: Numbers for the file of numbers alone.
+        footer: What is printed below, if anything.
+    """
+    results = {key: value.item() for key, value in metric.compute().items()}
     seconds = time.perf_counter() - start
     if arguments.save_state is not None:
         from detmetrics.files import states
 
         states.save(arguments.save_state, metric, settings)
-    page = None if arguments.html is None else _page(metric, title, data, arguments)
+    rendered = None if arguments.html is None else page()
     if rank() > 0:
         return
     if not arguments.quiet:
-        _tell_speed(metric, seconds)
+        tell(f"{metric.num_images} images in {seconds:.2f} s, {metric.num_images / seconds:.0f} images/s")
     if arguments.json is not None:
-        named = results | {f"{name}_map": value for name, value in groups.items()}
-        numbers = {key: None if math.isnan(value) else value for key, value in named.items()}
+        numbers = {key: _as_json(value) for key, value in (results | dict(more or {})).items()}
         arguments.json.write_text(json.dumps(numbers, indent=2, allow_nan=False) + "\n")
-    if page is not None:
-        arguments.html.write_bytes(page.encode("utf-8", "backslashreplace"))  # JSON may hold lone surrogates
-    _print_results(results, metric)
-    if groups:
-        print("\n" + "\n".join(f" AP of {name} images: {value:.3f}" for name, value in groups.items()))
+    if rendered is not None:
+        arguments.html.write_bytes(rendered.encode("utf-8", "backslashreplace"))  # JSON may hold lone surrogates
+    _print_results(results, text, tables)
+    if footer:
+        print(footer)
+
+
+def _print_results(results: dict[str, float], text: Any, tables: Any) -> None:
+    if tables is not None and sys.stdout is not None and sys.stdout.isatty():
+        with contextlib.suppress(ImportError):
+            _print_tables(tables(results))
+            return
+    print(text(results))
 
 
 def _groups(metric: MeanAveragePrecision, data: CocoData | None) -> dict[str, float]:
@@ -128,6 +176,11 @@ def _groups(metric: MeanAveragePrecision, data: CocoData | None) -> dict[str, fl
     return {name: results["map"].item() for name, results in found.items()}
 
 
+def _as_json(value: float) -> float | str | None:
+    """A number in JSON: null if it is undefined, a string if it is infinite."""
+    return None if math.isnan(value) else str(value) if math.isinf(value) else value
+
+
 def _page(metric: MeanAveragePrecision, title: str, data: CocoData | None, arguments: argparse.Namespace) -> str:
     from detmetrics.page import render
 
@@ -135,47 +188,51 @@ def _page(metric: MeanAveragePrecision, title: str, data: CocoData | None, argum
     return render(metric, title=title, data=data, images=images)
 
 
-def _tell_speed(metric: MeanAveragePrecision, seconds: float) -> None:
-    tell(f"{metric.num_images} images in {seconds:.2f} s, {metric.num_images / seconds:.0f} images/s")
-
-
-def _print_results(results: dict[str, float], metric: MeanAveragePrecision) -> None:
-    """Pycocotools' lines and the table of classes; tables with bars at a terminal if rich is installed."""
+def _text(results: dict[str, float], metric: MeanAveragePrecision) -> str:
+    """Pycocotools' lines and the table of classes."""
     from detmetrics.show.tables import class_table, coco_summary
 
-    if sys.stdout is not None and sys.stdout.isatty():
-        with contextlib.suppress(ImportError):
-            _print_tables(results, metric)
-            return
-    print(coco_summary(results, metric.iou_thresholds))
-    if metric.class_metrics:
-        print(f"\n{class_table(results)}")
+    summary = coco_summary(results, metric.iou_thresholds)
+    return f"{summary}\n\n{class_table(results)}" if metric.class_metrics else summary
 
 
-def _print_tables(results: dict[str, float], metric: MeanAveragePrecision) -> None:
-    from rich.console import Console
-
+def _tables(results: dict[str, float], metric: MeanAveragePrecision) -> list[Any]:
+    """The same as tables with bars."""
     from detmetrics.show.terminal import terminal_tables
 
+    return list(terminal_tables(results, metric.iou_thresholds))
+
+
+def _print_tables(tables: list[Any]) -> None:
+    from rich.console import Console
+
     console = Console(markup=False, emoji=False, highlight=False)
-    for table in terminal_tables(results, metric.iou_thresholds):
+    for table in tables:
         console.print(table)
         console.print()
 
 
-def with_progress(data: CocoData, batch_size: int) -> Iterable[tuple[list[Any], list[Any]]]:
-    """The batches, with a progress bar if rich is installed and stderr is a terminal."""
+def with_progress(done: Iterable[int], total: int, quiet: bool) -> Iterator[int]:
+    """The same, with a progress bar if rich is installed and stderr is a terminal.
+
+    Args:
+        done: How many images are done, a few at a time.
+        total: How many there are.
+        quiet: Whether to show none.
+    """
     try:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     except ImportError:
-        yield from data.batches(batch_size)
+        quiet = True
+    if quiet:
+        yield from done
         return
     speed = TextColumn("images, {task.fields[speed]:.0f} images/s")
     columns = (BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
     console, hidden = Console(stderr=True), not sys.stderr.isatty()
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        task = progress.add_task("", total=len(data), speed=0.0)
-        for batch in data.batches(batch_size):
-            yield batch
-            progress.update(task, advance=len(batch[0]), speed=progress.tasks[0].speed or 0.0)
+        task = progress.add_task("", total=total, speed=0.0)
+        for count in done:
+            yield count
+            progress.update(task, advance=count, speed=progress.tasks[0].speed or 0.0)

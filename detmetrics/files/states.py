@@ -8,9 +8,10 @@ import json
 import os
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.distributed as dist
@@ -20,6 +21,8 @@ from detmetrics.detection.mean_ap import MeanAveragePrecision
 from detmetrics.files.bounded import MAX_BYTES, in_bytes, too_much
 from detmetrics.files.ids import Id, as_text, from_text, not_the_numbers, numbered
 from detmetrics.files.json_table import shown
+from detmetrics.files.label_map_scores import LabelMapScores
+from detmetrics.panoptic.quality import PanopticQuality
 
 FORMAT = "detmetrics state"
 VERSION = 4  # 3 added the checksum, 4 the ids of images; older ones had "detmetrics state 2" and the like as format
@@ -28,19 +31,48 @@ State = dict[str, list[Tensor] | Tensor]
 PathLike = str | os.PathLike[str]
 
 
+class Evaluation(Protocol):
+    """What is saved: a metric, or several that are updated together."""
+
+    image_ids: Mapping[int, Id]
+
+    @property
+    def layouts(self) -> dict[str, Any]:
+        """What the states hold, by name."""
+
+    @property
+    def metric_state(self) -> Any:
+        """The states by name."""
+
+    def synced(self) -> AbstractContextManager[Any]:
+        """The states of all ranks within a block."""
+
+    def checked_states(self, incoming: Mapping[str, Any]) -> Any:
+        """States from elsewhere, or a ``ValueError``."""
+
+    def merge_state(self, incoming_state: Any) -> None:
+        """Add states."""
+
+
+# By the name of the class; a file without one is of the first.
+KINDS: dict[str, Any] = {kind.__name__: kind for kind in (MeanAveragePrecision, LabelMapScores, PanopticQuality)}
+FIRST_KIND = next(iter(KINDS))
+
+
 class Saved(NamedTuple):
     """What a file holds."""
 
     settings: dict[str, Any]  # the constructor's arguments
     state: State
     image_ids: dict[int, Id]  # by the numbers in the state; empty where these are the ids
+    kind: str = FIRST_KIND
 
 
-def save(path: PathLike, metric: MeanAveragePrecision, settings: dict[str, Any]) -> None:
+def save(path: PathLike, metric: Evaluation, settings: dict[str, Any]) -> None:
     """Write the state of a metric. On several ranks all must call it, and rank 0 writes what all of them have.
 
-    The file has the format's name and version, the settings, the state, the ids of images that are no numbers of 0 or
-    more, and a SHA-256 of all of these.
+    The file has the format's name and version, the name of the metric's class, the settings, the state, the ids of
+    images that are no numbers of 0 or more, and a SHA-256 of all of these.
 
     Args:
         path: The file to write.
@@ -54,7 +86,8 @@ def save(path: PathLike, metric: MeanAveragePrecision, settings: dict[str, Any])
         state = {name: _on_cpu(value) for name, value in metric.metric_state.items()}
     if not (dist.is_available() and dist.is_initialized() and dist.get_rank() > 0):
         image_ids = as_text(metric.image_ids)
-        signed = {"image_ids": image_ids, "checksum": checksum(settings, state, image_ids)}
+        kind = type(metric).__name__
+        signed = {"metric": kind, "image_ids": image_ids, "checksum": checksum(settings, state, image_ids, kind)}
         with Path(path).open("wb") as file:
             torch.save({"format": FORMAT, "version": VERSION, "settings": settings, "state": state, **signed}, file)
 
@@ -81,16 +114,16 @@ def load(path: PathLike, max_bytes: int = MAX_BYTES) -> Saved:
     state: Any = document.get("state")
     if not _is_settings(settings) or not _is_state(state):
         raise ValueError(f"{name}: expected a dict of settings and a dict of int64 states, got others")
-    image_ids: Any = document.get("image_ids")
-    if document.get("checksum") != checksum(settings, state, image_ids):
+    image_ids, kind = document.get("image_ids"), document.get("metric", FIRST_KIND)
+    if document.get("checksum") != checksum(settings, state, image_ids, str(kind)):
         raise ValueError(f"{name}: expected the content that was saved, got other: its checksum does not fit")
     try:
-        return Saved(settings, state, from_text(image_ids))
+        return Saved(settings, state, from_text(image_ids), str(kind))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
 
-def merge(paths: Sequence[PathLike], max_bytes: int = MAX_BYTES) -> tuple[dict[str, Any], MeanAveragePrecision]:
+def merge(paths: Sequence[PathLike], max_bytes: int = MAX_BYTES) -> tuple[dict[str, Any], Any]:
     """The settings of the first file, and a metric made with them that has the states of all files.
 
     Images are the same if their ids in the evaluated files were, whatever numbers stood for these in each state.
@@ -105,8 +138,11 @@ def merge(paths: Sequence[PathLike], max_bytes: int = MAX_BYTES) -> tuple[dict[s
     """
     files = {os.fspath(path): load(path, max_bytes) for path in paths}
     first, settings = os.fspath(paths[0]), files[os.fspath(paths[0])].settings
-    metric = _metric(first, settings)
+    kind = files[first].kind
+    metric = _metric(first, kind, settings)
     for name, saved in files.items():
+        if saved.kind != kind:
+            raise ValueError(f"{name}: expected a state of {kind} as in {first}, got one of {shown(saved.kind)}")
         if saved.settings.get("class_names") != settings.get("class_names"):
             raise ValueError(f"{name}: expected the categories of {first}, got others")
         _check(name, metric, saved.state)
@@ -117,9 +153,10 @@ def merge(paths: Sequence[PathLike], max_bytes: int = MAX_BYTES) -> tuple[dict[s
     return settings, metric
 
 
-def checksum(settings: dict[str, Any], state: State, image_ids: Any) -> str:
+def checksum(settings: dict[str, Any], state: State, image_ids: Any, kind: str = FIRST_KIND) -> str:
     """A SHA-256 of settings, of ids as text, and of names, shapes and values of a state, in hexadecimal."""
-    digest = hashlib.sha256(json.dumps([settings, image_ids], sort_keys=True, default=repr).encode())
+    head = [settings, image_ids] if kind == FIRST_KIND else [settings, image_ids, kind]
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True, default=repr).encode())
     for name, value in sorted(state.items()):
         for chunk in value if isinstance(value, list) else [value]:
             digest.update(f"{name!r} {chunk.dtype} {tuple(chunk.shape)}".encode())
@@ -174,18 +211,20 @@ def _is_plain(tensor: Tensor) -> bool:
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
-def _metric(name: str, settings: dict[str, Any]) -> MeanAveragePrecision:
+def _metric(name: str, kind: str, settings: dict[str, Any]) -> Any:
     """A metric with settings from a file."""
-    known = inspect.signature(MeanAveragePrecision).parameters
+    if kind not in KINDS:
+        raise ValueError(f"{name}: expected a state of {', '.join(KINDS)}, got one of {shown(kind)}")
+    known = inspect.signature(KINDS[kind]).parameters
     if not settings.keys() <= known.keys():
-        raise ValueError(f"{name}: settings: expected arguments of MeanAveragePrecision, got {sorted(settings)}")
+        raise ValueError(f"{name}: settings: expected arguments of {kind}, got {sorted(settings)}")
     try:
-        return MeanAveragePrecision(**settings)
+        return KINDS[kind](**settings)
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(f"{name}: settings: {error}") from error
 
 
-def _check(name: str, metric: MeanAveragePrecision, state: State) -> None:
+def _check(name: str, metric: Evaluation, state: State) -> None:
     """Raise unless a state from a file can be merged; it must not have pending rows."""
     try:
         checked = metric.checked_states(state)

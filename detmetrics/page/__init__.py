@@ -12,8 +12,7 @@ from detmetrics.reduce.averages import average
 from detmetrics.show.tables import TITLES, headlines
 
 try:
-    from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-
+    from detmetrics.page.environment import environment
     from detmetrics.page.figures import draw_figures
     from detmetrics.page.images import show_images
 except ImportError as error:
@@ -79,21 +78,25 @@ def render(
     numbers = read_numbers(metric, iou_threshold, score_threshold)
     rows = worst_images(numbers.per_image, worst, data, metric.image_ids)
     values = {name: value.item() for name, value in numbers.results.items() if value.ndim == 0}
-    return _template().render(
-        title=title,
-        version=__version__,
-        iou_type=metric.iou_types[0],
-        numbers=numbers,
-        coco=headlines(values, numbers.iou_thresholds),
-        titles=TITLES,
-        scalars={name: value.item() for name, value in numbers.curves.scalars().items()},
-        micro={name: average(f, numbers.counts, average="micro").item() for name, f in FORMULAS.items()},
-        counts=[int(part.sum()) for part in numbers.counts],
-        classes=class_rows(numbers),
-        figures=draw_figures(numbers, values),
-        confusions=confusions(numbers),
-        rows=rows,
-        shown=[] if images is None or data is None else show_images(rows, numbers, data, Path(images)),
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            title=title,
+            version=__version__,
+            iou_type=metric.iou_types[0],
+            numbers=numbers,
+            coco=headlines(values, numbers.iou_thresholds),
+            titles=TITLES,
+            scalars={name: value.item() for name, value in numbers.curves.scalars().items()},
+            micro={name: average(f, numbers.counts, average="micro").item() for name, f in FORMULAS.items()},
+            counts=[int(part.sum()) for part in numbers.counts],
+            classes=class_rows(numbers),
+            figures=draw_figures(numbers, values),
+            confusions=confusions(numbers),
+            rows=rows,
+            shown=[] if images is None or data is None else show_images(rows, numbers, data, Path(images)),
+        )
     )
 
 
@@ -119,15 +122,3 @@ def _checked_iou_threshold(iou_threshold: float, metric: MeanAveragePrecision) -
     if iou_threshold < metric.floor:
         raise ValueError(f"iou_threshold: expected {metric.floor} or more, what the metric keeps, got {iou_threshold}")
     return iou_threshold
-
-
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("detmetrics.page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("report.html")

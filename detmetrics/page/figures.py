@@ -47,11 +47,12 @@ def draw_figures(numbers: Numbers, values: Mapping[str, float]) -> dict[str, Mar
         ),
     }
     if numbers.matrix is not None and len(names) <= MOST_IN_MATRIX:
-        figures["matrix"] = _matrix(numbers.matrix, names)
+        figures["matrix"] = matrix_picture(numbers.matrix, names)
     return figures
 
 
-def _matrix(matrix: Tensor, names: list[str]) -> Markup:
+def matrix_picture(matrix: Tensor, names: list[str]) -> Markup:
+    """A confusion matrix of at most :data:`MOST_IN_MATRIX` classes."""
     side = min(3.5 + 0.4 * len(names), 13.0)
     return _picture("matrix", "Confusion matrix", lambda ax: plot.confusion_matrix(matrix, names, ax), (side + 1, side))
 

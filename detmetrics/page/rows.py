@@ -57,15 +57,19 @@ class Confusion(NamedTuple):
 
 def confusions(numbers: Numbers) -> list[Confusion]:
     """The pairs of classes that are taken for one another most often."""
-    if numbers.matrix is None:
-        return []
-    between = numbers.matrix[:-1, :-1].clone().fill_diagonal_(0)
+    return [] if numbers.matrix is None else most_confused(numbers.matrix, numbers.names)
+
+
+def most_confused(matrix: Tensor, names: list[str]) -> list[Confusion]:
+    """The largest cells off the diagonal of a confusion matrix (C, C), or with a background (C + 1, C + 1)."""
+    size = len(names)
+    between = matrix[:size, :size].clone().fill_diagonal_(0)
     counts, cells = between.flatten().sort(descending=True, stable=True)
-    targets, found = numbers.matrix.sum(dim=1).tolist(), []
+    targets, found = matrix.sum(dim=1).tolist(), []
     for count, cell in zip(counts[:MOST_CONFUSIONS].tolist(), cells.tolist(), strict=False):
         if count:
-            row, column = divmod(cell, len(between))
-            found.append(Confusion(numbers.names[row], numbers.names[column], count, count / targets[row]))
+            row, column = divmod(cell, size)
+            found.append(Confusion(names[row], names[column], count, count / targets[row]))
     return found
 
 

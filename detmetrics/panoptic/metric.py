@@ -37,6 +37,7 @@ class PanopticMetric(Metric):
         super().__init__(settings.configuration, settings, **kwargs)
         self.fixed = vars(settings.configuration).copy()
         self.num_images = self.num_duplicates = 0  # distinct and repeated images, as of the last compute()
+        self.image_ids: repeats.Ids = {}  # what messages call images, where it is not the number given to update()
         for name, width in rows.WIDTHS.items():
             self.add_rows(name, width, keyed=name == "images")
 
@@ -85,7 +86,7 @@ class PanopticMetric(Metric):
     def read_state(self) -> PanopticData:
         """What readers read; warns about the images that were left out."""
         data, left_out = rows.read(self.rows("images"), self.rows("outcomes"), self.duplicates)
-        repeats.tell(left_out, self.duplicates, "image_ids")
+        repeats.tell(left_out, self.duplicates, "image_ids", self.image_ids)
         return data
 
     def data(self) -> PanopticData:

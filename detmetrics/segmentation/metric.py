@@ -48,6 +48,7 @@ class CountingMetric(Metric):
         super().__init__(settings.counting, settings, **kwargs)
         self.fixed = {name: getattr(settings, name) for name in fixed_names(type(self))}
         self.num_images = self.num_duplicates = 0  # distinct and repeated images, as of the last compute()
+        self.image_ids: repeats.Ids = {}  # what messages call images, where it is not the number given to update()
         shape = settings.counting.shape
         self.add_totals("totals", shape)
         self.add_totals("tally", (len(TALLY),))
@@ -117,7 +118,7 @@ class CountingMetric(Metric):
         without_row, *invalid = self.totals("tally").tolist()
         raise_invalid(invalid)
         images, left_out = distinct(self.rows("images"), self.duplicates)
-        repeats.tell(left_out, self.duplicates, "image_ids")
+        repeats.tell(left_out, self.duplicates, "image_ids", self.image_ids)
         by_image = images[:, FIRST_COUNT:].unflatten(1, self.configuration.shape)
         totals = self.totals("totals")
         total = totals + self.configuration.pooled(by_image).to(totals.device)

@@ -172,7 +172,8 @@ def score_table(
     width = max(len("weighted avg"), digits, *map(len, shown))
     lines = [_table_row("", headers, width, digits), ""]
     lines += [_table_row(name, values, width, digits) for name, values in zip(shown, classes.values(), strict=True)]
-    lines += ["", *(_table_row(name, values, width, digits) for name, values in averages.items()), ""]
+    lines += [""] * bool(classes)
+    lines += [*(_table_row(name, values, width, digits) for name, values in averages.items()), ""]
     return "\n".join(lines)
 
 

@@ -26,7 +26,7 @@ main(sys.argv[2:])
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        (["--help"], 0, "Detection metrics of COCO files."),
+        (["--help"], 0, "Detection and segmentation metrics of files."),
         (["--version"], 0, "detmetrics 1.2.3"),
         (["evaluate", "--help"], 0, "also print a table of the classes"),
         (["evaluate", "gt.json"], 2, "the following arguments are required: DT.json"),
