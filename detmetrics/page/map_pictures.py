@@ -78,7 +78,7 @@ def triple(pred: NDArray[Any], target: NDArray[Any], colours: Colours) -> Triple
         axis = int(np.argmin(errors.shape))  # planes lie along the axis with the fewest
         wrong = (errors == WRONG).sum(axis=tuple(i for i in range(3) if i != axis))
         at = int(wrong.argmax())
-        pred, target, errors, ignored = (x.take(at, axis=axis) for x in (pred, target, errors, ignored))
+        pred, target, errors, ignored = (np.take(x, [at], axis).squeeze(axis) for x in (pred, target, errors, ignored))
         note = f"plane {at} of {len(wrong)}, that with the most errors"
     step = -(-max(errors.shape) // LONGER_SIDE)
     labels = np.where(ignored, colours.num_classes, target)[::step, ::step], pred[::step, ::step]
