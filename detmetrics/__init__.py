@@ -61,6 +61,7 @@ from detmetrics.detection.confusion import DetectionConfusionMatrix
 from detmetrics.detection.curves import DetectionCurves
 from detmetrics.detection.f1_score import DetectionF1Score
 from detmetrics.detection.fbeta_score import DetectionFBetaScore
+from detmetrics.detection.keypoint_report import KeypointReport
 from detmetrics.detection.lvis import LVISAveragePrecision
 from detmetrics.detection.mean_ap import MeanAveragePrecision
 from detmetrics.detection.precision import DetectionPrecision
@@ -100,6 +101,7 @@ __all__ = [
     "DetectionReport",
     "HausdorffDistance",
     "InstanceQuality",
+    "KeypointReport",
     "LVISAveragePrecision",
     "MeanAveragePrecision",
     "Metric",

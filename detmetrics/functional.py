@@ -5,6 +5,7 @@ from detmetrics.detection.confusion import detection_confusion_matrix
 from detmetrics.detection.curves import detection_curves
 from detmetrics.detection.f1_score import detection_f1_score
 from detmetrics.detection.fbeta_score import detection_fbeta_score
+from detmetrics.detection.keypoint_report_function import keypoint_report
 from detmetrics.detection.lvis import lvis_average_precision
 from detmetrics.detection.mean_ap_function import mean_average_precision
 from detmetrics.detection.precision import detection_precision
@@ -41,6 +42,7 @@ __all__ = [
     "detection_report",
     "hausdorff_distance",
     "instance_quality",
+    "keypoint_report",
     "lvis_average_precision",
     "mean_average_precision",
     "panoptic_quality",

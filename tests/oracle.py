@@ -83,6 +83,17 @@ def evaluate_coco(
     return Reference(_stats(evaluation), *(_nan(evaluation.eval[key]) for key in ("precision", "recall", "scores")))
 
 
+def entries_of(dataset: dict[str, Any], results: list[dict[str, Any]], iou_type: str, **params: Any) -> list[Any]:
+    """``evalImgs`` at all areas, without None."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(_index(dataset), _index({**dataset, "annotations": _results(results)}), iou_type)
+        for name, value in params.items():
+            setattr(evaluation.params, name, value)
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.evaluate()
+    return [entry for entry in evaluation.evalImgs if entry is not None]
+
+
 class _BoundaryEval(COCOeval):  # type: ignore[misc]
     """The smaller of the overlaps of masks and of boundaries, as in the API of the authors of Boundary IoU."""
 

@@ -83,7 +83,7 @@ def test_no_class_is_deeper_than_one_base_per_family() -> None:
     for kind in METRICS:
         own = [base for base in kind.__mro__ if issubclass(base, detmetrics.Metric)]
         between = own[: own.index(detmetrics.Metric)]
-        assert len(between) == 2, between  # the base of the family, and the class
+        assert len(between) <= 2, between  # the base of the family, and the class
         above = kind.__mro__[len(own) :]
         assert above[1] is torchmetrics.Metric, above  # but for what adapts torchmetrics
 

@@ -23,6 +23,7 @@ from detmetrics import (
     DetectionCurves,
     DetectionF1Score,
     DetectionReport,
+    KeypointReport,
     LVISAveragePrecision,
     MeanAveragePrecision,
     MetricCollection,
@@ -196,6 +197,7 @@ METRICS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (LVISAveragePrecision, {"max_detections_per_image": 3, "extended_summary": True}),
     (LVISAveragePrecision, {"iou_type": "segm", "frequencies": {0: "r", 1: "c", 7: "f"}}),
     (MeanAveragePrecision, {"iou_type": "keypoints", "box_format": "xywh", "extended_summary": True}),
+    (KeypointReport, {"box_format": "xywh"}),
 )
 
 
@@ -206,6 +208,8 @@ def _every_kind(rank: int, size: int) -> list[tuple[Any, Any]]:
     for seed in SEEDS:
         for kind, settings in METRICS:
             iou_type = settings.get("iou_type", "bbox")
+            if kind is KeypointReport:
+                iou_type = "keypoints"
             make = {"bbox": random_problem, "keypoints": keypoint_problem}.get(iou_type, mask_problem)
             problem = make(seed, images=20, image_ids=True, plain=True)
             problem = Problem(problem.preds, with_facts(seed, problem.preds, problem.target))

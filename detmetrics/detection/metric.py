@@ -284,10 +284,11 @@ class DetectionMetric(Metric):
         return class_titles(labels, self.settings)
 
 
-def evaluated(metric: DetectionMetric, preds: Items, target: Items) -> Any:
+def evaluated(metric: Any, preds: Items, target: Items) -> Any:
     """The result of a new metric for all images, on the device of the predictions, without waiting for other ranks."""
     first = preds[0] if isinstance(preds, Sequence) and preds else None
-    if isinstance(first, Mapping) and isinstance(first.get("boxes"), Tensor):
-        metric = metric.to(first["boxes"].device)
+    tensors = [value for value in first.values() if isinstance(value, Tensor)] if isinstance(first, Mapping) else []
+    if tensors:
+        metric = metric.to(tensors[0].device)
     metric.update(preds, target)
     return metric.compute()

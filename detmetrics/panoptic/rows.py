@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from detmetrics.count import repeats
-from detmetrics.count.repeats import Repeats
+from detmetrics.count.distinct import ImageColumns, distinct_order
+from detmetrics.count.repeats import NONE, Repeats
 from detmetrics.match.unique import HAS_PRED, HAS_TARGET, MATCHED, Outcomes
-from detmetrics.ragged import exclusive_cumsum, hash_runs, lexsort, occurrences, owners, ranges, run_starts
+from detmetrics.ragged import exclusive_cumsum, hash_runs, lexsort, occurrences, owners, ranges
 
 KEY, TARGET_HASH, HASH, NUM_ROWS = range(4)  # columns of an image: its id, hashes of target and outcome, its outcomes
 WIDTHS = {"images": 4, "outcomes": 4}
@@ -48,10 +48,8 @@ def read(images: Tensor, outcomes: Tensor, duplicates: str) -> tuple[PanopticDat
     Raises:
         ValueError: if one key stands for two images with other targets.
     """
-    order = lexsort(images[:, KEY], images[:, TARGET_HASH], images[:, HASH])
-    left_out = repeats.NONE
-    if duplicates != "keep":
-        order, left_out = _distinct(images, order)
+    columns = ImageColumns(*(images[:, column] for column in (KEY, TARGET_HASH, HASH)))
+    order, left_out = (lexsort(*columns), NONE) if duplicates == "keep" else distinct_order(columns, "image_ids")
     start, count = exclusive_cumsum(images[:, NUM_ROWS])[order], images[order, NUM_ROWS]
     total = int(count.sum())
     rows = outcomes.index_select(0, ranges(start, count, total))
@@ -68,23 +66,6 @@ def read(images: Tensor, outcomes: Tensor, duplicates: str) -> tuple[PanopticDat
         num_duplicates=left_out.total,
     )
     return data, left_out
-
-
-def _distinct(images: Tensor, order: Tensor) -> tuple[Tensor, Repeats]:
-    """The order without repeated images, and those. Which copy stays depends on its hashes alone."""
-    keys, targets, hashes = (images[order, column] for column in (KEY, TARGET_HASH, HASH))
-    starts = run_starts(keys)
-    if bool(starts.all()):
-        return order, repeats.NONE
-    other = run_starts(keys, targets) & ~starts
-    if bool(other.any()):
-        key = int(keys[other][0])
-        raise ValueError(
-            f"image_ids: expected one target for an id, got two images with id {key} and other targets; "
-            f"{repeats.REMEDY}"
-        )
-    first = starts.nonzero().squeeze(1).index_select(0, starts.cumsum(0) - 1)  # of each key
-    return order[starts], repeats.repeats_of(keys, ~starts, hashes == hashes.index_select(0, first))
 
 
 def check_rows(images: Tensor, outcomes: Tensor, num_classes: int) -> None:
