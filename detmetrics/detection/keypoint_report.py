@@ -150,7 +150,7 @@ class KeypointReport(Metric):
             iou_threshold=arguments.overlap_threshold("iou_threshold", iou_threshold),
             score_threshold=arguments.number("score_threshold", score_threshold),
             normalizer=normalizer,
-            torso=_torso(torso, num) if normalizer == "torso" else arguments.one_of(None)("torso", torso),
+            torso=_torso(torso, num, normalizer),
             duplicates=duplicates,
         )
         super().__init__(configuration, settings, **kwargs)
@@ -261,8 +261,12 @@ class KeypointReport(Metric):
         return pictures.draw(keypoints.Joints(), val, self.compute, ax)
 
 
-def _torso(value: Any, num: int) -> tuple[int, int]:
-    """The two ends of the torso."""
+def _torso(value: Any, num: int, normalizer: str) -> tuple[int, int] | None:
+    """The two ends of the torso, if errors are divided by its length."""
+    if normalizer != "torso":
+        if value is not None:
+            raise arguments.fail("torso", "None without normalizer='torso'", value)
+        return None
     if value is None and num == len(COCO_NAMES):
         return TORSO
     expected = f"two distinct ints from 0 to {num - 1}, the ends of the torso"
