@@ -1,4 +1,4 @@
-"""A generated data set that looks like COCO to a metric: the demo's and the benchmarks' input.
+"""Generated data: detections that look like COCO to a metric, and label maps: the demo's and the benchmarks' input.
 
 Coordinates are multiples of 1/8 pixel and scores of 2**-20. So float32 holds them exactly, box formats convert without
 rounding, equal overlaps occur as they do in real annotations, and the last bits do not depend on the number of threads.
@@ -154,3 +154,66 @@ def _uniform(count: int, generator: torch.Generator) -> Tensor:
 def _on_grid(values: Tensor, steps: int) -> Tensor:
     """The nearest multiples of ``1 / steps``."""
     return (values * steps).round() / steps
+
+
+MAP_SIZE = (128, 256)  # height, width of a generated label map
+SCENE = ("road", "sidewalk", "building", "vegetation", "sky", "person", "car", "pole")
+UNLABELLED = 255
+NUM_REGIONS = 40
+WRONG_REGION_RATE = 0.08
+SHIFT_PX = 2.0  # how far predicted regions are from where they should be
+
+
+def generate_label_maps(num_images: int, num_classes: int = len(SCENE), seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Generate label maps of regions, and predictions with shifted borders and wrong regions.
+
+    Each region is what lies nearest to a random point; classes follow Zipf's law. The lowest rows of a target and some
+    spots are not labelled.
+
+    Args:
+        num_images: The number of images B.
+        num_classes: The number of classes C, at most 255; labels are 0 to C - 1, the most frequent first.
+        seed: Equal seeds give equal maps, with any number of threads.
+
+    Returns:
+        ``preds`` and ``target``, ``(B, 128, 256)`` uint8. A target has 255 where it is not labelled.
+
+    Raises:
+        ValueError: if there are more than 255 classes.
+
+    Example:
+        >>> preds, target = generate_label_maps(num_images=2)
+        >>> target.shape, preds.max().item() < 8, (target == 255).any().item()
+        (torch.Size([2, 128, 256]), True, True)
+    """
+    if num_classes > UNLABELLED:
+        raise ValueError(f"num_classes: expected at most {UNLABELLED}, which is not labelled, got {num_classes}")
+    generator = torch.Generator().manual_seed(seed)
+    frequencies = 1 / torch.arange(1, num_classes + 1, dtype=torch.float64)
+    images = [_label_map(frequencies, generator) for _ in range(num_images)]
+    preds, target = (torch.stack(maps) for maps in zip(*images, strict=True))
+    return preds, target
+
+
+def _label_map(frequencies: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The prediction and the target of an image, ``(H, W)`` uint8 each."""
+    size = torch.tensor(MAP_SIZE, dtype=torch.float64)
+    points = torch.rand(NUM_REGIONS, 2, dtype=torch.float64, generator=generator) * size
+    labels = torch.multinomial(frequencies, NUM_REGIONS, replacement=True, generator=generator)
+    moved = points + SHIFT_PX * torch.randn(points.shape, dtype=torch.float64, generator=generator)
+    others = torch.multinomial(frequencies, NUM_REGIONS, replacement=True, generator=generator)
+    guessed = torch.where(_chance(WRONG_REGION_RATE, NUM_REGIONS, generator), others, labels)
+    region = _nearest(points)
+    target, preds = labels[region], guessed[_nearest(moved)]
+    target[region == 0] = UNLABELLED
+    target[-MAP_SIZE[0] // 16 :] = UNLABELLED
+    return preds.to(torch.uint8), target.to(torch.uint8)
+
+
+def _nearest(points: Tensor) -> Tensor:
+    """Which of the points ``(N, 2)`` is nearest to each pixel, of equally near ones the first, ``(H, W)``."""
+    eighths = (points * 8).round().long()
+    rows, columns = (8 * torch.arange(length)[:, None] for length in MAP_SIZE)
+    down, along = (rows - eighths[:, 0]) ** 2, (columns - eighths[:, 1]) ** 2  # (H, N), (W, N)
+    codes = (down[:, None] + along) * len(points) + torch.arange(len(points))  # no two are equal
+    return codes.amin(dim=-1) % len(points)

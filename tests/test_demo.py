@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import box_area, box_iou
 
-from detmetrics.demo import IMAGE_SIZE, generate
+from detmetrics.demo import IMAGE_SIZE, generate, generate_label_maps
 from tests.problems import Item
 
 Data = tuple[list[Item], list[Item]]
@@ -111,3 +111,19 @@ def test_any_size(sizes: tuple[int, int, int]) -> None:
     preds, target = generate(num_images, num_detections, num_classes, num_targets=2.0)
     assert [len(item["scores"]) for item in preds] == [num_detections] * num_images
     assert all((item["labels"] < num_classes).all() for item in preds + target)
+
+
+def test_label_maps() -> None:
+    preds, target = generate_label_maps(12, 5, seed=3)
+    again = generate_label_maps(12, 5, seed=3)
+    assert torch.equal(preds, again[0])
+    assert torch.equal(target, again[1])
+    assert not torch.equal(preds, generate_label_maps(12, 5, seed=4)[0])
+    labelled = target != 255
+    assert target[labelled].unique().tolist() == preds.unique().tolist() == list(range(5))
+    assert 0.85 < labelled.double().mean() < 0.95
+    assert 0.75 < (preds == target)[labelled].double().mean() < 0.95
+    counts = target[labelled].long().bincount()
+    assert counts[0] > counts[4]
+    with pytest.raises(ValueError, match="num_classes: expected at most 255, which is not labelled, got 256"):
+        generate_label_maps(1, 256)

@@ -11,6 +11,10 @@ from detmetrics import __version__
 from detmetrics.cli import label_map_arguments
 from detmetrics.cli.argument_types import SIGMAS, device, fraction, positive, seed, shard, sigma, size
 
+DEMO: dict[str, dict[str, int]] = {  # the tasks of the demo, and what they generate if not told otherwise
+    "detection": {"images": 200, "classes": 80, "detections": 30, "batch_size": 64},
+    "segmentation": {"images": 20, "classes": 8},
+}
 IOU_TYPES = ("bbox", "segm", "boundary", "keypoints")
 
 
@@ -33,8 +37,20 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         arguments.keypoint_sigmas = sigmas[0] if isinstance(sigmas[0], str) else sigmas
     if arguments.command == "segmentation":
         label_map_arguments.check(arguments, parser)
+    elif arguments.command == "demo":
+        _check_demo(arguments, parser)
     arguments.inputs = _paths(arguments)
     return arguments
+
+
+def _check_demo(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Put in what is not given, and end if something is given that the task does not have."""
+    numbers = DEMO[arguments.task]
+    for name in (*DEMO["detection"], "iou_thresholds", "max_detections"):
+        given = getattr(arguments, name)
+        if given is not None and arguments.task == "segmentation" and name not in numbers:
+            parser.error(f"--{name.replace('_', '-')}: expected --task detection with it")
+        setattr(arguments, name, numbers.get(name) if given is None else given)
 
 
 def _paths(arguments: argparse.Namespace) -> list[Path]:
@@ -86,7 +102,7 @@ def _add_evaluate(commands: Any, parents: list[argparse.ArgumentParser]) -> None
         "--images", type=Path, metavar="DIR", dest="image_folder", help="folder of the images, to show on the page"
     )
     _add_max_bytes(evaluate, "a gzipped file")
-    _add_batch_size(evaluate)
+    _add_batch_size(evaluate, 64)
     evaluate.set_defaults(command="evaluate")
 
 
@@ -95,15 +111,24 @@ def _add_demo(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         "demo",
         parents=parents,
         help="evaluate a generated data set",
-        description="Print COCO's twelve numbers for a generated data set that looks like COCO.",
+        description="Print COCO's twelve numbers for a generated data set that looks like COCO, or the scores of label "
+        "maps.",
     )
-    demo.add_argument("--images", type=positive, default=200, metavar="N", help="images (200)")
-    demo.add_argument("--detections", type=positive, default=30, metavar="N", help="detections per image (30)")
-    demo.add_argument("--classes", type=positive, default=80, metavar="N", help="classes (80)")
+    demo.add_argument(
+        "--task", choices=DEMO, default="detection", help="boxes in COCO's format, or folders of label maps (detection)"
+    )
+    demo.add_argument("--images", type=positive, metavar="N", help="images (200; 20 label maps)")
+    demo.add_argument("--detections", type=positive, metavar="N", help="detections per image (30)")
+    demo.add_argument("--classes", type=positive, metavar="N", help="classes (80; 8 of label maps)")
     demo.add_argument("--seed", type=seed, default=0, metavar="N", help="equal seeds give equal data (0)")
-    _add_batch_size(demo)
-    demo.add_argument("--save", type=Path, metavar="DIR", help="write annotations.json and results.json there")
-    demo.set_defaults(command="demo", iou_type="bbox", image_folder=None)
+    _add_batch_size(demo, None)
+    demo.add_argument(
+        "--save",
+        type=Path,
+        metavar="DIR",
+        help="write annotations.json and results.json there, or label maps in gt and pred",
+    )
+    demo.set_defaults(command="demo", iou_type="bbox", image_folder=None, workers=1)
 
 
 def _add_merge(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -119,8 +144,8 @@ def _add_merge(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     merge.set_defaults(command="merge", device=None, image_folder=None)
 
 
-def _add_batch_size(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--batch-size", type=positive, default=64, metavar="N", help="images per update (64)")
+def _add_batch_size(command: argparse.ArgumentParser, default: int | None) -> None:
+    command.add_argument("--batch-size", type=positive, default=default, metavar="N", help="images per update (64)")
 
 
 def _add_max_bytes(command: argparse.ArgumentParser, what: str) -> None:

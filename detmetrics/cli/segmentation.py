@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -41,6 +41,10 @@ class Maps(NamedTuple):
     spacing: tuple[float, ...] | None
 
 
+Read = Callable[[tuple[int, Pair]], Maps]
+Look = Callable[[int], "tuple[torch.Tensor, torch.Tensor]"]  # the number of a pair to prediction and target
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Pair the files, evaluate those of this shard, each rank its own part, and write what the arguments say."""
     pairs = on_all_ranks(
@@ -52,26 +56,29 @@ def run(arguments: argparse.Namespace) -> None:
             by=arguments.pair_by,
         )
     )
-    evaluate(pairs, f"{arguments.preds.name} on {arguments.targets.name}", arguments)
-
-
-def evaluate(pairs: Sequence[Pair], title: str, arguments: argparse.Namespace) -> None:
-    """Evaluate pairs of files."""
-    start = time.perf_counter()
     reading = reading_of(arguments)
-    settings = settings_of(arguments, reading)
+    title = f"{arguments.preds.name} on {arguments.targets.name}"
+    evaluate(pairs, settings_of(arguments, reading), functools.partial(_read, reading), title, arguments)
+
+
+def evaluate(
+    pairs: Sequence[Pair], settings: dict[str, Any], read: Read, title: str, arguments: argparse.Namespace
+) -> None:
+    """Evaluate the pairs of this shard, each rank its own part of them, and write what the arguments say.
+
+    Args:
+        pairs: Those of all shards.
+        settings: What makes the scores, as a file of states keeps it.
+        read: Reads a numbered pair, in any process.
+        title: The heading of the page.
+        arguments: Those of the command.
+    """
+    start = time.perf_counter()
     scores = LabelMapScores(**settings).to(device_of(arguments))
     numbered = list(enumerate(pairs))
     scores.image_ids = not_the_numbers({number: pair.name for number, pair in numbered})
-    accumulate(
-        scores,
-        functools.partial(LabelMapScores, **settings),
-        functools.partial(_read, reading),
-        add,
-        numbered,
-        arguments,
-    )
-    finish(scores, settings, title, start, arguments, dict(numbered), reading)
+    accumulate(scores, functools.partial(LabelMapScores, **settings), read, add, numbered, arguments)
+    finish(scores, settings, title, start, arguments, lambda number: read((number, pairs[number]))[:2])
 
 
 def settings_of(arguments: argparse.Namespace, reading: Reading) -> dict[str, Any]:
@@ -111,6 +118,15 @@ def reading_of(arguments: argparse.Namespace) -> Reading:
 
 def _read(reading: Reading, numbered: tuple[int, Pair]) -> Maps:
     return read_pair(numbered[1], reading)
+
+
+def from_memory(contents: Mapping[str, Maps]) -> Read:
+    """Takes pairs by their names from what was read or made before."""
+    return functools.partial(_take, contents)
+
+
+def _take(contents: Mapping[str, Maps], numbered: tuple[int, Pair]) -> Maps:
+    return contents[numbered[1].name]
 
 
 def read_pair(pair: Pair, reading: Reading) -> Maps:
@@ -155,8 +171,7 @@ def finish(
     title: str,
     start: float,
     arguments: argparse.Namespace,
-    pairs: dict[int, Pair] | None = None,
-    reading: Reading | None = None,
+    look: Look | None = None,
 ) -> None:
     """Compute, write and print."""
     conclude(
@@ -164,7 +179,7 @@ def finish(
         settings,
         start,
         arguments,
-        page=lambda: _page(scores, title, arguments, pairs, reading),
+        page=lambda: _page(scores, title, arguments, look),
         text=lambda results: table(results, scores, with_classes=arguments.per_class),
     )
 
@@ -193,21 +208,8 @@ def table(results: dict[str, float], scores: LabelMapScores, *, with_classes: bo
     )
 
 
-def _page(
-    scores: LabelMapScores,
-    title: str,
-    arguments: argparse.Namespace,
-    pairs: dict[int, Pair] | None,
-    reading: Reading | None,
-) -> str:
+def _page(scores: LabelMapScores, title: str, arguments: argparse.Namespace, look: Look | None) -> str:
     from detmetrics.page.label_maps import render_label_maps
 
-    def look(number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        assert pairs is not None
-        assert reading is not None
-        maps = read_pair(pairs[number], reading)
-        return maps.pred, maps.target
-
-    headline = getattr(arguments, "headline", "iou")  # merge has no protocol
-    looks = pairs is not None and rank() == 0
-    return str(render_label_maps(scores, title=title, headline=headline, look=look if looks else None))
+    headline = getattr(arguments, "headline", "iou")  # merge and demo have no protocol
+    return str(render_label_maps(scores, title=title, headline=headline, look=look if rank() == 0 else None))

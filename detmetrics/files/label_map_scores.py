@@ -119,13 +119,11 @@ class LabelMapScores:
 
     @contextlib.contextmanager
     def synced(self) -> Iterator[None]:
-        """The states of all ranks, in one gather, within the block."""
-        synced = sync_collection(self.metrics)
-        try:
+        """The states of all ranks within the block."""
+        with contextlib.ExitStack() as stack:
+            for metric in self.metrics:
+                stack.enter_context(metric.synced())
             yield
-        finally:
-            for metric in synced:
-                metric.unsync()
 
     def checked_states(self, incoming: Mapping[str, Any]) -> dict[str, Any]:
         """States from elsewhere, if every metric can take its own."""
@@ -172,6 +170,16 @@ class LabelMapScores:
 
     # ------------------------------------------------------------------------------------------------- reading
 
+    @contextlib.contextmanager
+    def _gathered(self) -> Iterator[None]:
+        """Within the block what is read is that of all ranks, gathered at once unless it was before."""
+        synced = sync_collection(self.metrics)
+        try:
+            yield
+        finally:
+            for metric in synced:
+                metric.unsync()
+
     def data(self) -> ImageCounts:
         """The counts of the images of all ranks."""
         found: ImageCounts = self.report.data()
@@ -189,8 +197,8 @@ class LabelMapScores:
         (the last two over all pixels), ``hd95``, ``surface_dice`` and ``assd`` with surfaces; then ``<score>/<name>``
         of each class, and its pixels as ``support/<name>``.
         """
-        with self.synced():
-            counts = self.data()
+        with self._gathered():
+            counts, _ = self.data(), self.matrix.data()  # so that all is gathered at once
             over_all = {
                 f"mean_{column}": self._score(f, counts, "macro", self.aggregate) for column, f in COLUMNS.items()
             }
@@ -233,20 +241,19 @@ class LabelMapScores:
 
     def confusion(self) -> Tensor | None:
         """The pixels of each class by predicted class, (C, C) int64; None if images came more than once."""
-        with self.synced():
+        with self._gathered():
             if self.data().num_duplicates:
                 return None
             return confusion_matrix(self.matrix.data(), self.matrix.settings)
 
     def per_image(self) -> dict[str, Tensor]:
         """For each image ``image_id`` and ``wrong`` pixels, int64, ``mean_iou`` and ``pixel_accuracy``, ``(B,)``."""
-        with self.synced():
+        with self._gathered():
             counts = self.data()
-            keys = self.report.rows("images")[:, 0].unique()  # ascending, as the counts are
         tp, fp, fn, _ = counts.by_image.unbind(dim=-1)  # (B, C) each
         excluded = excluded_mask(self.report.settings, counts.total)
         return {
-            "image_id": keys,
+            "image_id": counts.keys,
             "wrong": fn.sum(dim=1),
             "mean_iou": averages.defined_mean(COLUMNS["iou"](tp, fp, fn).masked_fill(excluded, torch.nan)),
             "pixel_accuracy": divide(tp.sum(dim=1), (tp + fn).sum(dim=1)),

@@ -31,6 +31,7 @@ class ImageCounts:
     by_image: Tensor  # (B, ...) int64: of the images that were kept as rows, in the order of their keys
     num_images: int
     num_duplicates: int  # repeated images that were left out
+    keys: Tensor  # (B,) int64: of the images that were kept as rows, ascending: ids, or the order of arrival
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,7 +122,7 @@ class CountingMetric(Metric):
         by_image = images[:, FIRST_COUNT:].unflatten(1, self.configuration.shape)
         totals = self.totals("totals")
         total = totals + self.configuration.pooled(by_image).to(totals.device)
-        return ImageCounts(total, by_image, without_row + len(images), left_out.total)
+        return ImageCounts(total, by_image, without_row + len(images), left_out.total, images[:, KEY])
 
     def data(self) -> Any:
         """The counts of the images of all ranks, for readers: ``reader(metric.data(), metric.settings)``.

@@ -148,8 +148,11 @@ def test_shards_workers_and_ranks_give_the_same_bits(tmp_path: Path) -> None:
         numbers("panoptic", *files, "--shard", f"{i}/2", "--save-state", state, out=tmp_path / "part.json")
     numbers("merge", *reversed(states), out=tmp_path / "2.json")
     assert (tmp_path / "2.json").read_text() == whole
-    done = torchrun("-m", "detmetrics", "panoptic", *files, "--json", str(tmp_path / "3.json"))
+    outputs = ["--json", str(tmp_path / "3.json"), "--save-state", str(tmp_path / "ranks.pt")]
+    done = torchrun("-m", "detmetrics", "panoptic", *files, *outputs)
     assert done.returncode == 0, done.stderr
+    numbers("merge", str(tmp_path / "ranks.pt"), out=tmp_path / "4.json")
+    assert (tmp_path / "4.json").read_text() == whole
     assert (tmp_path / "3.json").read_text() == whole
 
 

@@ -221,7 +221,8 @@ BASE = ["--num-classes", "5", "--ignore-index", "255", "--aggregate", "imagewise
 def folders(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     root = tmp_path_factory.mktemp("maps")
     found = save_folders(root, *random_maps(21, 5, seed=3))
-    numbers("segmentation", *found, *BASE, "--workers", "1", out=root / "whole.json")
+    page = ["--html", str(root / "whole.html")]
+    numbers("segmentation", *found, *BASE, "--workers", "1", *page, out=root / "whole.json")
     return found
 
 
@@ -274,8 +275,10 @@ def test_states_of_other_kinds_do_not_add_up(
 
 def test_two_ranks_give_the_bits_of_one(folders: list[str], tmp_path: Path) -> None:
     arguments = ["segmentation", *folders, *BASE, "--workers", "2", "--json", str(tmp_path / "1.json")]
-    done = torchrun("-m", "detmetrics", *arguments, "--save-state", str(tmp_path / "1.pt"))
+    outputs = ["--save-state", str(tmp_path / "1.pt"), "--html", str(tmp_path / "1.html")]
+    done = torchrun("-m", "detmetrics", *arguments, *outputs)
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "1.html").read_bytes() == (Path(folders[0]).parent / "whole.html").read_bytes()
     assert (tmp_path / "1.json").read_text() == whole(folders)
     numbers("merge", str(tmp_path / "1.pt"), out=tmp_path / "2.json")
     assert (tmp_path / "2.json").read_text() == whole(folders)
@@ -395,3 +398,22 @@ def test_arguments_overrule_the_protocol(tmp_path: Path) -> None:
     assert given("--protocol", "nnunet", "--num-classes", "3", "--aggregate", "pooled").aggregate == "pooled"
     assert given("--num-classes", "2", "--reduce-zero-label").reduce_zero_label == "target"
     assert len(set(class_names.ADE20K)) == 150
+
+
+def test_the_demo_gives_the_numbers_of_its_files(tmp_path: Path) -> None:
+    demo = ["demo", "--task", "segmentation", "--images", "3", "--per-class"]
+    result = numbers(*demo, "--save", str(tmp_path / "new" / "folder"), out=tmp_path / "1.json")
+    assert str(result) == str(numbers(*demo, "--seed", "0", out=tmp_path / "2.json"))
+    assert str(result) != str(numbers(*demo, "--seed", "1", out=tmp_path / "3.json"))
+    folders = [str(tmp_path / "new" / "folder" / side) for side in ("gt", "pred")]
+    names = ["--class-names", str(tmp_path / "new" / "folder" / "classes.txt"), "--ignore-index", "255"]
+    assert str(result) == str(numbers("segmentation", *folders, *names, out=tmp_path / "4.json"))
+    assert "iou/class 8" in numbers(*demo, "--classes", "9", out=tmp_path / "5.json")
+
+
+@pytest.mark.parametrize("option", ["--detections", "--batch-size", "--iou-thresholds", "--max-detections"])
+def test_the_demo_takes_no_options_of_another_task(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["demo", "--task", "segmentation", option, "1"])
+    assert exit_.value.code == 2
+    assert f"{option}: expected --task detection with it" in capsys.readouterr().err
