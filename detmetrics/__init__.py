@@ -64,6 +64,7 @@ from detmetrics.detection.fbeta_score import DetectionFBetaScore
 from detmetrics.detection.keypoint_report import KeypointReport
 from detmetrics.detection.lvis import LVISAveragePrecision
 from detmetrics.detection.mean_ap import MeanAveragePrecision
+from detmetrics.detection.open_images import OpenImagesAveragePrecision
 from detmetrics.detection.precision import DetectionPrecision
 from detmetrics.detection.recall import DetectionRecall
 from detmetrics.detection.report import DetectionReport
@@ -106,6 +107,7 @@ __all__ = [
     "MeanAveragePrecision",
     "Metric",
     "MetricCollection",
+    "OpenImagesAveragePrecision",
     "PanopticQuality",
     "SegmentationAccuracy",
     "SegmentationBoundaryF1Score",

@@ -8,6 +8,7 @@ from detmetrics.detection.fbeta_score import detection_fbeta_score
 from detmetrics.detection.keypoint_report_function import keypoint_report
 from detmetrics.detection.lvis import lvis_average_precision
 from detmetrics.detection.mean_ap_function import mean_average_precision
+from detmetrics.detection.open_images import open_images_average_precision
 from detmetrics.detection.precision import detection_precision
 from detmetrics.detection.recall import detection_recall
 from detmetrics.detection.report import detection_report
@@ -45,6 +46,7 @@ __all__ = [
     "keypoint_report",
     "lvis_average_precision",
     "mean_average_precision",
+    "open_images_average_precision",
     "panoptic_quality",
     "score_counts",
     "segmentation_accuracy",

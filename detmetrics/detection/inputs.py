@@ -207,12 +207,12 @@ def _detection_rows(side: Side, shapes: Shapes, has_scores: bool) -> Tensor:
 
 def _target_rows(side: Side, shapes: Shapes) -> Tensor:
     none = torch.zeros_like(shapes.area)
-    flags, area = none, side.optional("area", shapes.area)
-    for key, flag in (("iscrowd", CROWD), ("ignore", IGNORE)):
+    flags, area = none.long(), side.optional("area", shapes.area)
+    for key, flag in (("iscrowd", CROWD), ("is_group_of", CROWD), ("ignore", IGNORE)):
         given = side.optional(key, none)
-        flags = flags if given is None else flags + (given != 0) * flag
+        flags = flags if given is None else flags | (given != 0) * flag
     if shapes.ignore is not None:
-        flags = torch.where(shapes.ignore, flags.long() | IGNORE, flags.long())
+        flags = flags | shapes.ignore * IGNORE
     return _rows(shapes, shapes.area if area is None else area, side.column("labels", integer=True), flags)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from detmetrics import arguments
 from detmetrics.arguments import FrozenDict, optional
+from detmetrics.detection.hierarchy import parents_of
 from detmetrics.reduce.averages import AGGREGATES
 from detmetrics.settings import Settings
 
@@ -116,6 +117,28 @@ class LVISSettings(ClassSettings):
         return MeanAveragePrecisionSettings(
             **{name: getattr(self, name) for name in shared}, max_detection_thresholds=limits
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenImagesSettings(ClassSettings):
+    """What :class:`detmetrics.OpenImagesAveragePrecision` is asked."""
+
+    iou_threshold: Annotated[float, arguments.overlap_threshold] = 0.5
+    class_metrics: Annotated[bool, arguments.boolean] = False
+    hierarchy: Any = None  # checked below, with the classes
+
+    def check(self) -> None:
+        """Raise unless results go by class, and the hierarchy is one of the classes."""
+        super().check()
+        if self.class_agnostic:
+            raise arguments.fail("class_agnostic", "False: what is known of an image is known of classes", True)
+        if self.hierarchy is not None:
+            self.set_plain("hierarchy", parents_of("hierarchy", self.hierarchy, self.declared))
+
+    @property
+    def lowest_overlap(self) -> float:
+        """The smallest overlap that is asked about."""
+        return self.iou_threshold
 
 
 @dataclass(frozen=True, kw_only=True)

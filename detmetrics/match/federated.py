@@ -11,20 +11,22 @@ from detmetrics.match.evaluation_data import ABSENT, NOT_EXHAUSTIVE, PRESENT, Ev
 from detmetrics.ragged import descending_key, distinct, invert, lexsort, occurrences, ranges, rank_in_run, run_starts
 
 
-def federated(data: EvaluationData, max_detections: int | None = None) -> EvaluationData:
+def federated(data: EvaluationData, max_detections: int | None = None, all_targets: bool = False) -> EvaluationData:
     """What counts where an image is annotated for some classes only.
 
     First come the best detections of an image, over all classes, up to the limit. Of these stay the ones of classes
     that have a target in the image or are verified to be there or not. Those of classes that are not labelled
-    exhaustively are spared: they are ignored where they stay unmatched. What has no area takes no part, target or not.
+    exhaustively are spared: they are ignored where they stay unmatched. What has no area takes no part.
 
     Args:
         data: N detections, with the order in which they were given if there is a limit.
         max_detections: How many of an image take part, the best first, of equal scores the first given; None for all.
+        all_targets: Whether targets without area take part all the same.
 
-    Source: ``LVISEval._prepare`` and ``evaluate_img`` of the package lvis 0.5.3.
+    Source: ``LVISEval._prepare`` and ``evaluate_img`` of the package lvis 0.5.3;
+    ``OpenImagesDetectionChallengeEvaluator`` of TensorFlow's object detection API.
     """
-    targets = (data.target_areas > 0).nonzero().squeeze(1)
+    targets = ((data.target_areas > 0) | all_targets).nonzero().squeeze(1)
     pairs = [(data.target_image.index_select(0, targets), data.target_labels.index_select(0, targets))]
     spared: list[tuple[Tensor, Tensor]] = []
     if data.facts is not None:
