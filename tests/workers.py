@@ -27,6 +27,7 @@ from detmetrics import (
     LVISAveragePrecision,
     MeanAveragePrecision,
     MetricCollection,
+    OpenImagesAveragePrecision,
 )
 from detmetrics.functional import mean_average_precision
 from detmetrics.state import devices
@@ -195,6 +196,7 @@ METRICS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (DetectionF1Score, {"iou_type": "segm"}),
     (MeanAveragePrecision, {"iou_type": ("segm", "boundary"), "extended_summary": True}),
     (LVISAveragePrecision, {"max_detections_per_image": 3, "extended_summary": True}),
+    (OpenImagesAveragePrecision, {"hierarchy": {0: [7, 90], 1: 2, 3: 4}}),
     (LVISAveragePrecision, {"iou_type": "segm", "frequencies": {0: "r", 1: "c", 7: "f"}}),
     (MeanAveragePrecision, {"iou_type": "keypoints", "box_format": "xywh", "extended_summary": True}),
     (KeypointReport, {"box_format": "xywh"}),

@@ -26,7 +26,8 @@ def parents_of(name: str, value: Any, declared: Mapping[int, str] | None) -> Fro
         ValueError: if it is neither, has a class above itself, or names classes that are not declared.
 
     Example:
-        >>> tree = {"LabelName": "/m/0bl9f", "Subcategory": [{"LabelName": "pet", "Subcategory": [{"LabelName": "cat"}]}]}
+        >>> pets = {"LabelName": "pet", "Subcategory": [{"LabelName": "cat"}]}
+        >>> tree = {"LabelName": "/m/0bl9f", "Subcategory": [pets]}
         >>> parents_of("hierarchy", tree, {0: "cat", 1: "pet"})
         {0: (1,)}
     """

@@ -30,8 +30,8 @@ class OpenImagesAveragePrecision(DetectionMetric):
 
     Others differ. TensorFlow's evaluator, the reference, repeats a target twice for a class to which two ways lead
     through a common one, so that one of the two is always missed; here it counts once. It leaves equal scores in any
-    order; here that of the images decides. hotcoco takes COCO's matching and 101 recall points, does not count groups
-    as targets, and counts every detection in a group as right: the reference is followed in all of that.
+    order; here that of the images decides. hotcoco lets a detection whose object is taken have the next best one, as
+    COCO does, and reads no verified labels: the reference does not, nor does this.
 
     The state is that of :class:`detmetrics.MeanAveragePrecision`; with a hierarchy it keeps the overlaps between
     classes, too. The function is :func:`detmetrics.functional.open_images_average_precision`.

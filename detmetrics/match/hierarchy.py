@@ -57,7 +57,7 @@ def expanded(data: EvaluationData, parents: Parents) -> EvaluationData:
         return data.same_class
     up = _Expansion(sorted(pairs), data.labels.device)
     row, label = up.rows(data.target_labels)  # (M + copies,)
-    order = lexsort(data.target_image.index_select(0, row), label)
+    order = lexsort(data.target_image.index_select(0, row), label, row)
     at = row.index_select(0, order)
     # An overlap is kept with the one row of its target that has the label of its detection.
     detection_label = data.labels.index_select(0, data.overlap_detection)

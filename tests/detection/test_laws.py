@@ -55,6 +55,7 @@ def federated(seed: int, image_ids: bool, make: Callable[[int, bool], Data] = de
 
 
 NAMES = {label: str(label) for labels in LABELS for label in labels}  # all that random problems have
+HIERARCHY = {0: [7, 90], 1: 2, 3: [4, 5], 4: 11, 5: 11, -5: 3}
 FREQUENCIES = dict(zip(NAMES, itertools.cycle("rcf")))
 
 
@@ -120,6 +121,23 @@ REGISTRY: dict[str, Entry] = {
             {"class_metrics": True, "class_names": NAMES, "pairs": "all"},
         ],
         {"iou_thresholds": [0.15, 0.4], "max_detections_per_image": 2, "area_ranges": {"mid": (500, 5000)}},
+    ),
+    "OpenImagesAveragePrecision": Entry(
+        functional.open_images_average_precision,
+        federated,
+        with_nan_score,
+        [
+            {"hierarchy": HIERARCHY, "class_metrics": True},
+            {"class_names": NAMES, "class_metrics": True, "pairs": "all"},
+        ],
+        {"iou_threshold": 0.3, "zero_division": 0.0},
+    ),
+    "OpenImagesAveragePrecision of masks": Entry(
+        functional.open_images_average_precision,
+        lambda seed, image_ids: federated(seed, image_ids, masks),
+        with_nan_score,
+        [{"iou_type": "segm", "hierarchy": HIERARCHY}],
+        {"iou_threshold": 0.3, "hierarchy": {0: 90}},
     ),
     "LVISAveragePrecision of masks": Entry(
         functional.lvis_average_precision,

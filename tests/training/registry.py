@@ -15,6 +15,7 @@ NAMES = ["cat", "dog", "bird"]
 DETECTION: dict[str, dict[str, Any]] = {
     "LVISAveragePrecision": {"frequencies": {0: "r", 1: "c", 2: "f"}},
     "MeanAveragePrecision": {},
+    "OpenImagesAveragePrecision": {"hierarchy": {0: 1}},
     "DetectionConfusionMatrix": {"class_names": NAMES},
     "DetectionCurves": {},
     "DetectionF1Score": {},
