@@ -125,6 +125,11 @@ def exclusive_cumsum(counts: Tensor) -> Tensor:
     return counts.cumsum(0, dtype=counts.dtype) - counts
 
 
+def from_zero(cumulative: Tensor) -> Tensor:
+    """Cumulative sums ``(..., N)`` with a 0 in front, so that two of them differ by the sum of what lies between."""
+    return torch.nn.functional.pad(cumulative, (1, 0))
+
+
 def owners(counts: Tensor, total: int) -> Tensor:
     """The run that each row belongs to, ``(total,)`` of the dtype of ``counts`` ``(G,)``, whose sum is ``total``."""
     runs = torch.arange(len(counts), dtype=counts.dtype, device=counts.device)

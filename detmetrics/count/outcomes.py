@@ -10,6 +10,7 @@ from torch import Tensor
 
 from detmetrics.match.coco import AreaRange, Matches, counted_targets, within
 from detmetrics.match.evaluation_data import SCORE_DTYPES, EvaluationData
+from detmetrics.match.images import Images
 from detmetrics.ragged import occurrences, rank_in_run, run_starts
 
 Counts = tuple[Tensor, Tensor, Tensor]  # tp, fp, fn: int64 of one shape
@@ -24,6 +25,18 @@ class Outcome(NamedTuple):
     iou: Tensor  # (n,) float64, how much they overlap
     wrong: Tensor  # (K,) int64, detections: the false positives
     missed: Tensor  # (F,) int64, targets: the false negatives
+
+    def at_images(self, taken: Images) -> Outcome:
+        """The outcome in the images that were taken."""
+        own, wrong = (taken.rows(taken.data.image.index_select(0, x)) for x in (self.detection, self.wrong))
+        missed = taken.rows(taken.data.target_image.index_select(0, self.missed))
+        return Outcome(
+            taken.renumbered_detections(self.detection.index_select(0, own.at), own.image),
+            taken.renumbered_targets(self.target.index_select(0, own.at), own.image),
+            self.iou.index_select(0, own.at),
+            taken.renumbered_detections(self.wrong.index_select(0, wrong.at), wrong.image),
+            taken.renumbered_targets(self.missed.index_select(0, missed.at), missed.image),
+        )
 
 
 def kept_detections(data: EvaluationData, score_threshold: float, max_detections: int | None) -> Tensor:

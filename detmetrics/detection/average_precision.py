@@ -14,7 +14,7 @@ from detmetrics.match.coco import count_targets, match_all, within
 from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.ragged import constants
 from detmetrics.reduce.averages import defined_mean
-from detmetrics.reduce.interpolation import Interpolated, final_recall, interpolate, mean_precision
+from detmetrics.reduce.interpolation import Interpolated, final_recall, interpolate, mean_precision, true_positives
 from detmetrics.reduce.ranking import Accumulated, rank
 
 AREA_BUDGET = {"cpu": 4 << 20, "cuda": 1 << 30}  # bytes that the matches of some area ranges may take: on a CPU a cache
@@ -48,13 +48,13 @@ def average_precision(data: EvaluationData, settings: MeanAveragePrecisionSettin
 
 def _arrays(prepared: _Prepared, settings: MeanAveragePrecisionSettings) -> Arrays:
     limits = settings.max_detection_thresholds
-    by_limit = [list(prepared.at(limit)) for limit in limits]
+    by_limit = [[(part, true_positives(part)) for part in prepared.at(limit)] for limit in limits]
     curves = [[interpolate(*part, prepared.points) for part in parts] for parts in by_limit]
     precision, scores = (
         torch.stack([torch.cat([getattr(part, name) for part in parts]) for parts in curves])  # (M, A, T, C, R)
         for name in Interpolated._fields
     )
-    recall = torch.cat([final_recall(part.matched, part.num_targets, limits) for part in by_limit[-1]])
+    recall = torch.cat([final_recall(*part, limits) for part in by_limit[-1]])
     undefined = settings.zero_division
     return Arrays(
         precision.permute(2, 4, 3, 1, 0).nan_to_num(undefined),
@@ -77,8 +77,9 @@ def _means(prepared: _Prepared, settings: MeanAveragePrecisionSettings) -> Means
     limits = settings.max_detection_thresholds
     precision, recall = [], []
     for part in prepared.at(limits[-1]):
-        precision.append(mean_precision(*part, prepared.points))  # (A, T, C)
-        recall.append(final_recall(part.matched, part.num_targets, limits))  # (A, T, C, M)
+        found = true_positives(part)
+        precision.append(mean_precision(part, found, prepared.points))  # (A, T, C)
+        recall.append(final_recall(part, found, limits))  # (A, T, C, M)
     undefined = settings.zero_division
     return Means(
         torch.cat(precision).permute(1, 2, 0).nan_to_num(undefined),
@@ -92,8 +93,11 @@ class _Prepared:
     def __init__(self, data: EvaluationData, settings: MeanAveragePrecisionSettings, labels: Tensor) -> None:
         data = by_class(data, settings)
         areas = (ALL_AREAS, *settings.area_ranges.values())
-        matches = match_all(data, settings.iou_thresholds, areas, settings.max_detection_thresholds[-1])
-        self._ranked = rank(data, labels, matches)
+        matching = settings.iou_thresholds, areas, settings.max_detection_thresholds[-1]
+        # Labels follow from the settings and the data, other than those of all data only in data made for them.
+        self._ranked = data.memo.answer(
+            ("ranked", *matching, settings.declared), lambda: rank(data, labels, match_all(data, *matching))
+        )
         self._num_targets = count_targets(data, labels, areas)  # (A, C)
         self._in_area = within(data.areas.index_select(0, self._ranked.order), areas)  # (A, N)
         if data.spared is not None:

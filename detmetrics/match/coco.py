@@ -13,6 +13,7 @@ from torch import Tensor
 from detmetrics.match.evaluation_data import CROWD, EvaluationData
 from detmetrics.match.greedy import BITS as BITS
 from detmetrics.match.greedy import greedy_match
+from detmetrics.match.images import Images
 from detmetrics.ragged import BLOCK, blocks, constants, cuts, occurrences, rank_in_run, run_starts
 
 AreaRange = tuple[float, float]
@@ -30,6 +31,17 @@ class Matches(NamedTuple):
     iou: Tensor  # (n,) float64, their overlap
     hits: Tensor  # (W, n) int64 words: a match with a counted target
     ignored: Tensor  # (W, n) int64 words: a match with a crowd, an ignored target or one outside the area range
+
+    def at_images(self, taken: Images) -> Matches:
+        """The matches in the images that were taken."""
+        own = taken.rows(taken.data.image.index_select(0, self.detection))
+        detection, target, iou = (column.index_select(0, own.at) for column in self[:3])
+        return Matches(
+            taken.renumbered_detections(detection, own.image),
+            taken.renumbered_targets(target, own.image),
+            iou,
+            *(words.index_select(1, own.at) for words in self[3:]),
+        )
 
     def at(self, setting: int) -> Matches:
         """The matches under one setting, which becomes setting 0."""
@@ -114,8 +126,8 @@ def _parts(data: EvaluationData, kept: Tensor) -> Iterator[Tensor]:
         order = part.sort(stable=True).indices
         sizes = occurrences(part, len(edges) + 1).tolist()
         pieces.append((block.start, at.index_select(0, order).int().split(sizes)))
-    for part in range(len(edges) + 1):
-        yield torch.cat([start + own[part].long() for start, own in pieces])
+    for number in range(len(edges) + 1):
+        yield torch.cat([start + own[number].long() for start, own in pieces])
 
 
 def _match_some(
@@ -157,7 +169,8 @@ def _match_the_rest(
     free &= counted | ignorable
     at = free.nonzero().squeeze(1)  # where everything overlaps few targets are left after the first parts
     detection, target, iou, crowd = (x.index_select(0, at) for x in (detection, target, iou, crowd))
-    own = greedy_match(detection, target, iou, *((x & free).index_select(0, at) for x in (counted, ignorable)), crowd)
+    words = [(word & free).index_select(0, at) for word in (counted, ignorable)]
+    own = greedy_match(detection, target, iou, words[0], words[1], crowd)
     used.index_add_(0, target, own.masked_fill(crowd, 0))  # each bit is new, and a crowd is never used up
     return torch.zeros_like(counted).index_copy_(0, at, own)
 
@@ -227,11 +240,11 @@ def known_matches(
     data: EvaluationData, iou_threshold: float, area_range: AreaRange, max_detections: int | None
 ) -> Matches | None:
     """The matches under one setting, if :func:`match_all` was called for it, and for as many detections."""
-    for question, answer in data.memo.answers.items():
+    for question in data.memo.questions():
         if isinstance(question, tuple) and question[0] == "matches":
             _, thresholds, area_ranges, limit = question
             enough = limit is None or (max_detections is not None and max_detections <= limit)
             if enough and iou_threshold in thresholds and area_range in area_ranges:
-                matches: Matches = answer
+                matches = match_all(data, thresholds, area_ranges, limit)
                 return matches.at(area_ranges.index(area_range) * len(thresholds) + thresholds.index(iou_threshold))
     return None

@@ -7,8 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics.ragged import descending_key, lexsort, occurrences, run_starts
-from detmetrics.reduce.interpolation import from_zero
+from detmetrics.ragged import descending_key, from_zero, lexsort, occurrences, run_starts
 
 
 class ScoreCurves(NamedTuple):

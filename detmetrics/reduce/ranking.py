@@ -9,7 +9,8 @@ from torch import Tensor
 
 from detmetrics.match.coco import BITS, Matches, select_bits
 from detmetrics.match.evaluation_data import EvaluationData
-from detmetrics.ragged import constants, descending_key, invert, lexsort, rank_in_run, run_starts
+from detmetrics.match.images import Images
+from detmetrics.ragged import constants, descending_key, from_zero, invert, lexsort, rank_in_run, run_starts
 
 
 class Ranking(NamedTuple):
@@ -60,6 +61,44 @@ class Ranked(NamedTuple):
     scores: Tensor  # (n,) float64, their scores
     hits: Tensor  # (W, n) int64 words
     ignored: Tensor  # (W, n) int64 words
+
+    def at_images(self, taken: Images) -> Ranked:
+        """The ranking of the images that were taken, without another sort.
+
+        Copies of a detection are neighbours. Only where an image has several detections of one class and score, all of
+        its first copy come before those of its second.
+        """
+        ties, image = taken.data.ties, taken.data.image.index_select(0, self.order)
+        start = from_zero(taken.times.index_select(0, image).cumsum(0))  # (N + 1,), where copies of a detection go
+
+        def place(ranked: Tensor, number: Tensor) -> Tensor:
+            """The places of copies of ranked detections."""
+            if ties is None:
+                return start.index_select(0, ranked) + number
+            before, count = (column.index_select(0, self.order.index_select(0, ranked)) for column in ties)
+            return start.index_select(0, ranked - before) + number * count + before
+
+        ranked, number = taken.copies(image)
+        row, copy = taken.copies(image.index_select(0, self.position))
+        detection, position = self.order.index_select(0, ranked), place(self.position.index_select(0, row), copy)
+        order = taken.renumbered_detections(detection, taken.place(image.index_select(0, ranked), number))
+        of_order = self.rank.index_select(0, ranked)
+        if ties is not None:
+            places, by_position = place(ranked, number), position.argsort()
+            order, of_order = (torch.empty_like(x).index_copy_(0, places, x) for x in (order, of_order))
+            row, position = row.index_select(0, by_position), position.index_select(0, by_position)
+        first = start.index_select(0, self.ranking.first)
+        return Ranked(
+            order=order,
+            rank=of_order,
+            ranking=_ranking(first, torch.cat([first[1:], start[-1:]]), detection, taken.data.scores),
+            matched_rank=self.matched_rank.index_select(0, row),
+            position=position,
+            label=self.label.index_select(0, row),
+            scores=self.scores.index_select(0, row),
+            hits=self.hits.index_select(1, row),
+            ignored=self.ignored.index_select(1, row),
+        )
 
     def limited(self, limit: int) -> Ranked:
         """The matches among the best ``limit`` detections of an image and class.
@@ -118,13 +157,14 @@ def rank(data: EvaluationData, classes: Tensor, matches: Matches) -> Ranked:
     """
     order = lexsort(data.labels, descending_key(data.scores))  # stable, and the data is in canonical order
     in_image = rank_in_run(run_starts(data.image, data.labels))  # the data goes by image, label, score
-    position = invert(order)
+    labels, position = data.labels.index_select(0, order), invert(order)
+    first, end = torch.searchsorted(labels, classes), torch.searchsorted(labels, classes, right=True)
     by_position = position.index_select(0, matches.detection).sort(stable=True)
     detection = matches.detection.index_select(0, by_position.indices)
     return Ranked(
         order=order,
         rank=in_image.index_select(0, order),
-        ranking=_ranking(data, classes, order),
+        ranking=_ranking(first, end, order, data.scores),
         matched_rank=in_image.index_select(0, detection),
         position=by_position.values,
         label=torch.searchsorted(classes, data.labels.index_select(0, detection)),
@@ -134,10 +174,8 @@ def rank(data: EvaluationData, classes: Tensor, matches: Matches) -> Ranked:
     )
 
 
-def _ranking(data: EvaluationData, classes: Tensor, order: Tensor) -> Ranking:
-    labels = data.labels.index_select(0, order)
-    first = torch.searchsorted(labels, classes)
-    is_present = torch.searchsorted(labels, classes, right=True) > first
+def _ranking(first: Tensor, end: Tensor, order: Tensor, scores: Tensor) -> Ranking:
+    """Where classes (C,) start and end in a ranking, ``order`` (N,) of which are the indices of its scores."""
     padded = torch.cat([order, order.new_zeros(1)])  # a last class without detections starts behind the end
-    best_score = torch.where(is_present, data.scores[padded[first]] if len(order) else 0.0, 0.0)
+    best_score = torch.where(end > first, scores[padded[first]] if len(order) else 0.0, 0.0)
     return Ranking(first, best_score)

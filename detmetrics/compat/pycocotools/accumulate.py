@@ -15,7 +15,7 @@ from detmetrics.compat.pycocotools.problem import Problem
 from detmetrics.match.coco import Matches, count_targets, within
 from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.ragged import descending_key, lexsort
-from detmetrics.reduce.interpolation import final_recall, interpolate
+from detmetrics.reduce.interpolation import final_recall, interpolate, true_positives
 from detmetrics.reduce.ranking import Accumulated, Matched, Ranking, rank
 
 Array = npt.NDArray[Any]
@@ -46,8 +46,9 @@ def fill(parts: Sequence[Sequence[Accumulated]], recall_points: Any) -> dict[str
         recall_points: R numbers.
     """
     points = torch.tensor(np.asarray(recall_points), dtype=torch.float64)
-    curves = [[interpolate(*part, points) for part in area] for area in parts]
-    recalls = [[final_recall(part.matched, part.num_targets, [ALL]) for part in area] for area in parts]
+    found = [[(part, true_positives(part)) for part in area] for area in parts]
+    curves = [[interpolate(*part, points) for part in area] for area in found]
+    recalls = [[final_recall(*part, [ALL]) for part in area] for area in found]
     precision, scores = (
         torch.stack([torch.cat([curve[field] for curve in area]) for area in curves]).permute(2, 4, 3, 0, 1)
         for field in (0, 1)
