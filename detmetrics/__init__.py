@@ -59,6 +59,7 @@ from detmetrics import functional
 from detmetrics.classification.report import ClassificationReport
 from detmetrics.detection.confusion import DetectionConfusionMatrix
 from detmetrics.detection.curves import DetectionCurves
+from detmetrics.detection.errors import DetectionErrors
 from detmetrics.detection.f1_score import DetectionF1Score
 from detmetrics.detection.fbeta_score import DetectionFBetaScore
 from detmetrics.detection.keypoint_report import KeypointReport
@@ -95,6 +96,7 @@ __all__ = [
     "ClassificationReport",
     "DetectionConfusionMatrix",
     "DetectionCurves",
+    "DetectionErrors",
     "DetectionF1Score",
     "DetectionFBetaScore",
     "DetectionPrecision",

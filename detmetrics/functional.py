@@ -3,6 +3,7 @@
 from detmetrics.classification.report import classification_report
 from detmetrics.detection.confusion import detection_confusion_matrix
 from detmetrics.detection.curves import detection_curves
+from detmetrics.detection.errors import detection_errors
 from detmetrics.detection.f1_score import detection_f1_score
 from detmetrics.detection.fbeta_score import detection_fbeta_score
 from detmetrics.detection.keypoint_report_function import keypoint_report
@@ -36,6 +37,7 @@ __all__ = [
     "classification_report",
     "detection_confusion_matrix",
     "detection_curves",
+    "detection_errors",
     "detection_f1_score",
     "detection_fbeta_score",
     "detection_precision",

@@ -133,9 +133,11 @@ class DetectionMetric(Metric):
     def check_settings(self, settings: Any) -> None:
         """Raise a ``ValueError`` if the overlaps that the settings ask about were not kept."""
         if settings.lowest_overlap < self.floor:
-            name = "iou_threshold" if hasattr(settings, "iou_threshold") else "iou_thresholds"
+            names = [
+                name for name in ("background_threshold", "iou_threshold", "iou_thresholds") if hasattr(settings, name)
+            ]
             raise ValueError(
-                f"{name}: expected {self.floor} or more, got {settings.lowest_overlap}; overlaps below were not "
+                f"{names[0]}: expected {self.floor} or more, got {settings.lowest_overlap}; overlaps below were not "
                 "kept: give the metric its smallest threshold when it is made"
             )
         needed = self._pairs_for(settings)

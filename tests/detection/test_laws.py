@@ -109,6 +109,16 @@ REGISTRY: dict[str, Entry] = {
         scalars=False,
     ),
     "DetectionCurves": at_operating_point(functional.detection_curves, {}, {"class_agnostic": True}, scalars=False),
+    "DetectionErrors": at_operating_point(
+        functional.detection_errors, {}, {"class_names": NAMES, "zero_division": 0.0}, {"class_agnostic": True}
+    ),
+    "DetectionErrors of masks": Entry(
+        functional.detection_errors,
+        masks,
+        with_nan_score,
+        [{"iou_type": "segm", "background_threshold": 0.2}],
+        {"iou_threshold": 0.3, "max_detections": 2},
+    ),
     "DetectionReport": at_operating_point(
         functional.detection_report, {"class_names": NAMES}, {"class_names": NAMES, "matched_only": True}
     ),

@@ -18,6 +18,7 @@ DETECTION: dict[str, dict[str, Any]] = {
     "OpenImagesAveragePrecision": {"hierarchy": {0: 1}},
     "DetectionConfusionMatrix": {"class_names": NAMES},
     "DetectionCurves": {},
+    "DetectionErrors": {},
     "DetectionF1Score": {},
     "DetectionFBetaScore": {"beta": 2.0},
     "DetectionPrecision": {},

@@ -25,6 +25,7 @@ COMPUTE = {  # and those of compute(), once an epoch: some for each round of mat
     "OpenImagesAveragePrecision": 60,
     "DetectionConfusionMatrix": 50,
     "DetectionCurves": 100,
+    "DetectionErrors": 100,
     "DetectionF1Score": 35,
     "DetectionFBetaScore": 35,
     "DetectionPrecision": 35,

@@ -6,6 +6,7 @@ no display. Lines differ in dashes as well as in colour, and the colours are tol
 
 from detmetrics.show.plot.bars import class_bars, report_bars, size_bars, summary_bars
 from detmetrics.show.plot.curves import POOLED, iou_fan, precision_recall, score_curves
+from detmetrics.show.plot.errors import error_bars
 from detmetrics.show.plot.histories import history, score
 from detmetrics.show.plot.matrices import confusion_matrix
 from detmetrics.show.plot.results import (
@@ -25,6 +26,7 @@ __all__ = [
     "class_bars",
     "confusion_matrix",
     "diagonal_share",
+    "error_bars",
     "headline",
     "history",
     "iou_fan",
