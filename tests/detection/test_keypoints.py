@@ -11,11 +11,15 @@ from torch import Tensor
 
 from detmetrics import DetectionF1Score, MeanAveragePrecision, MetricCollection
 from detmetrics.coco import crowdpose_groups, from_coco
+from detmetrics.detection.inputs import pack
 from detmetrics.functional import detection_f1_score, mean_average_precision
 from detmetrics.overlap.keypoint_sigmas import PRESETS, keypoint_sigmas
+from detmetrics.overlap.keypoints import KeypointSimilarity
 from detmetrics.overlap.oks import Wanted, find_oks
+from detmetrics.overlap.similarity import Request
 from detmetrics.state import devices
 from tests import keypoint_problems, oracle
+from tests.device import to_device
 from tests.keypoint_problems import SIGMAS, keypoint_problem
 from tests.problems import Problem
 
@@ -214,6 +218,32 @@ def test_empty_images_have_keypoints_of_any_shape() -> None:
     result = mean_average_precision(preds, [none, full, full], iou_type="keypoints")
     assert result["map"] == 1
     assert mean_average_precision([preds[0]], [none], iou_type="keypoints")["map"].isnan()
+
+
+@pytest.mark.parametrize("sigmas", [None, {0: "coco", 1: "coco", 2: [0.1] * 5, 7: "coco", 90: "coco"}])
+def test_an_update_reads_nothing_back_from_the_device(sigmas: Any) -> None:
+    """Tensors on ``meta`` have no values: whatever reads one raises."""
+    problem = keypoint_problem(3, images=6, boxes=True)
+    meta = torch.device("meta")
+    similarity = KeypointSimilarity(keypoint_sigmas("keypoint_sigmas", sigmas), "xywh")
+    sides = (to_device(side, meta) for side in (problem.preds, problem.target))
+    batch, overlaps = pack(*sides, similarity, Request(meta, "same", 0.1), check_values=False, needs_scores=True)
+    assert overlaps is None
+    assert batch.targets.shape == (sum(len(item["labels"]) for item in problem.target), 3 * 17 + 6 + 3)
+
+
+def test_rows_that_wait_are_bounded_by_bytes() -> None:
+    """133 keypoints are 408 numbers a row, 7 are of a box: after 65,536 * 7 / 408 rows overlaps are found."""
+    count = 600
+    points, labels = torch.ones(count, 133, 3), torch.zeros(count, dtype=torch.int64)
+    pred = {"keypoints": points, "scores": torch.rand(count), "labels": labels}
+    target = {"keypoints": points, "boxes": torch.tensor([[0.0, 0.0, 9.0, 9.0]] * count), "labels": labels}
+    metric = MeanAveragePrecision(iou_type="keypoints", keypoint_sigmas="wholebody")
+    few = [{key: value[:100] for key, value in item.items()} for item in (pred, target)]
+    metric.update([few[0]], [few[1]])
+    assert metric.num_rows("keypoints_images") == 0
+    metric.update([pred], [target])
+    assert metric.num_rows("keypoints_images") == 2
 
 
 def test_defaults_are_those_of_coco_for_keypoints_alone() -> None:
