@@ -101,7 +101,7 @@ def test_every_metric_refuses_what_it_has_not_returned(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(registry.public()))
 def test_every_metric_draws_without_data(name: str) -> None:
-    lists = {**registry.DETECTION, **registry.PANOPTIC}
+    lists = {**registry.DETECTION, **registry.PANOPTIC, **registry.POSES}
     batch = ([], []) if name in lists else (torch.zeros(0, 8, 8), torch.zeros(0, 8, 8))
     if name in registry.CLASSIFICATION:
         batch = (torch.zeros(0), torch.zeros(0).long())

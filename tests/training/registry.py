@@ -42,6 +42,7 @@ PANOPTIC: dict[str, dict[str, Any]] = {
     "InstanceQuality": {},
     "PanopticQuality": {"things": [0, 1], "stuffs": [2], "class_names": NAMES},
 }
+POSES: dict[str, dict[str, Any]] = {"KeypointReport": {}}
 CONTOURS: dict[str, dict[str, Any]] = {
     "AverageSurfaceDistance": {},
     "HausdorffDistance": {"percentile": 95},
@@ -50,7 +51,7 @@ CONTOURS: dict[str, dict[str, Any]] = {
     "SegmentationTrimapIoU": {},
     "SurfaceDice": {"tolerance": 1.0},
 }
-EVERY = {**DETECTION, **COUNTING, **PANOPTIC, **CONTOURS}
+EVERY = {**DETECTION, **COUNTING, **PANOPTIC, **POSES, **CONTOURS}
 
 
 def make(name: str, **more: Any) -> Metric:
@@ -91,10 +92,25 @@ def segments(name: str, seed: int = 0) -> tuple[Tensor, Tensor]:
     return (preds, target) if name == "PanopticQuality" else (preds[..., 1], target[..., 1])
 
 
+def poses(seed: int = 0) -> tuple[Any, Any]:
+    """Persons of 17 keypoints, found with errors of some pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    preds, target = [], []
+    for _ in range(IMAGES):
+        points = torch.cat([torch.rand(3, 17, 2, generator=generator) * 100, torch.ones(3, 17, 1)], dim=2)
+        boxes, labels = torch.tensor([[0.0, 0.0, 100.0, 100.0]] * 3), torch.zeros(3, dtype=torch.int64)
+        target.append({"keypoints": points, "boxes": boxes, "labels": labels})
+        moved = points[:2] + torch.randn(2, 17, 3, generator=generator) * 10
+        preds.append({"keypoints": moved, "scores": torch.tensor([0.9, 0.4]), "labels": labels[:2]})
+    return preds, target
+
+
 def batch(name: str, seed: int = 0) -> tuple[Any, Any]:
     """The arguments of ``update()``."""
     if name in PANOPTIC:
         return segments(name, seed)
+    if name in POSES:
+        return poses(seed)
     return detections(seed) if name in DETECTION else pixels(name, "multiclass", seed % 2 == 0, seed=seed)
 
 
