@@ -119,6 +119,39 @@ overlaps take while they are found (64 MB by default).
 >>> print(f"{result['segm_map']:.3f} {result['boundary_map']:.3f}")
 0.900 0.400
 
+# Keypoints
+
+`iou_type="keypoints"` compares poses by object keypoint similarity, the mean over the labelled points of a target
+
+$$OKS = \frac{1}{n} \sum_{i=1}^{n} \exp\left(-\frac{d_i^2}{2\,a\,(2 \sigma_i)^2}\right)$$
+
+where d is the distance of two points, a the area of the target, and sigma how far annotators are apart at that point.
+`keypoint_sigmas` are COCO's for 17 points unless given: `"crowdpose"` (14), `"wholebody"` (133), a number for each
+point, or a dict with a set for each label.
+
+| key | shape | meaning |
+| --- | --- | --- |
+| `keypoints` in `preds` | (N, K, 2 or 3) | x and y; a third column is not read |
+| `keypoints` in `target` | (M, K, 3) | x, y and visibility, labelled if above 0 |
+| `boxes` in `target` | (M, 4) | a target without labelled points is a box doubled in size, and ignored |
+| `area` in `target` | (M,) | by default .53 times that of the box, as CrowdPose has it |
+| `num_keypoints` in `target` | (M,) | targets with 0 are ignored; by default the number of labelled points |
+
+The area of a detection is that of its box, if it has one, else that around its points. With keypoints alone the limit
+is 20 and there are no small areas, as in COCO; `mar_iou_50` and `mar_iou_75` are recalls at one threshold.
+
+>>> points = torch.rand(3, 17, 2, generator=torch.Generator().manual_seed(0)) * 100
+>>> labels, boxes = torch.zeros(3, dtype=torch.int64), torch.tensor([[0.0, 0.0, 100.0, 100.0]]).expand(3, 4)
+>>> target = [{"keypoints": torch.cat([points, torch.full((3, 17, 1), 2.0)], dim=2), "boxes": boxes, "labels": labels}]
+>>> preds = [{"keypoints": points + 5, "scores": torch.tensor([0.9, 0.8, 0.7]), "labels": labels}]
+>>> pose = MeanAveragePrecision(iou_type="keypoints")
+>>> result = pose(preds, target)
+>>> print(f"{result['map']:.3f} {result['mar_iou_50']:.3f}")
+0.400 1.000
+
+`detmetrics.KeypointReport` says which joints are off, and by how much: PCK and the mean error of each. `per_group()`
+of `detmetrics.MeanAveragePrecision` evaluates groups of images, such as CrowdPose's easy, medium and hard ones.
+
 # How it is built
 
 `update()` goes through `inputs.py`, which checks and copies a batch, and `settle.py`, which finds the overlaps, into
