@@ -17,6 +17,7 @@ from detmetrics.overlap.keypoint_sigmas import PRESETS, keypoint_sigmas
 from detmetrics.overlap.keypoints import KeypointSimilarity
 from detmetrics.overlap.oks import Wanted, find_oks
 from detmetrics.overlap.similarity import Request
+from detmetrics.show.tables import headlines
 from detmetrics.state import devices
 from tests import keypoint_problems, oracle
 from tests.device import to_device
@@ -253,6 +254,21 @@ def test_defaults_are_those_of_coco_for_keypoints_alone() -> None:
     assert MeanAveragePrecision(iou_type="keypoints", max_detection_thresholds=[5]).max_detection_thresholds == (5,)
     together = MeanAveragePrecision(iou_type=("bbox", "keypoints"))
     assert together.max_detection_thresholds == (1, 10, 100)
+
+
+def test_the_ten_numbers_are_drawn() -> None:
+    pytest.importorskip("matplotlib")
+    problem = keypoint_problem(5, images=9, plain=True)
+    metric = MeanAveragePrecision(**problem.settings)
+    metric.update(problem.preds, problem.target)
+    _, axes = metric.plot()
+    names = ["AP", "AP50", "AP75", "AP medium", "AP large"]
+    names += ["AR, 20 detections", "AR50", "AR75", "AR medium", "AR large"]
+    assert [text.get_text() for text in axes.get_yticklabels()] == names
+    _, axes = metric.plot(kind="sizes")
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["all", "medium", "large"]
+    recall = headlines({key: value.item() for key, value in metric.compute().items()})[6]
+    assert (recall.key, recall.kind, recall.iou, recall.area, recall.limit) == ("mar_iou_50", "AR", "0.50", "all", 20)
 
 
 def test_metrics_share_a_state_if_their_sigmas_agree() -> None:

@@ -118,6 +118,8 @@ def summary_bars(results: Mapping[str, Scalar], ax: Any = None) -> tuple[Any, An
 
 
 def _headline_label(line: Headline) -> str:
+    if line.at is not None and line.at.startswith("iou_"):
+        return f"{line.kind}{line.at.removeprefix('iou_')}"
     if line.at is None or not line.at.isdigit():
         return f"{line.kind} {line.at or ''}".strip()
     return f"AP{line.at}" if line.kind == "AP" else f"AR, {line.at} detection{'s' * (line.at != '1')}"
