@@ -15,6 +15,7 @@ DEMO: dict[str, dict[str, int]] = {  # the tasks of the demo, and what they gene
     "detection": {"images": 200, "classes": 80, "detections": 30, "batch_size": 64},
     "segmentation": {"images": 20, "classes": 8},
 }
+PROTOCOLS = ("coco", "lvis", "open-images")
 IOU_TYPES = ("bbox", "segm", "boundary", "keypoints")
 
 
@@ -28,6 +29,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.image_folder is not None and arguments.html is None:
         parser.error("--images: expected --html with it, the page that shows them")
+    if arguments.command == "evaluate":
+        _check_protocol(arguments, parser)
     sigmas = getattr(arguments, "keypoint_sigmas", None)
     if sigmas is not None:
         if arguments.iou_type != "keypoints":
@@ -43,6 +46,18 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
+def _check_protocol(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """End if something is given that the protocol does not have."""
+    if arguments.hierarchy is not None and arguments.protocol != "open-images":
+        parser.error("--hierarchy: expected --protocol open-images with it")
+    if arguments.protocol == "coco":
+        return
+    if arguments.html is not None:
+        parser.error("--html: expected --protocol coco with it")
+    if arguments.iou_type == "keypoints":
+        parser.error("--iou-type: expected --protocol coco with keypoints")
+
+
 def _check_demo(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Put in what is not given, and end if something is given that the task does not have."""
     numbers = DEMO[arguments.task]
@@ -55,7 +70,7 @@ def _check_demo(arguments: argparse.Namespace, parser: argparse.ArgumentParser) 
 
 def _paths(arguments: argparse.Namespace) -> list[Path]:
     if arguments.command == "evaluate":
-        return [Path(arguments.annotations), Path(arguments.results)]
+        return [Path(arguments.annotations), Path(arguments.results), *filter(None, [arguments.hierarchy])]
     if arguments.command in ("segmentation", "panoptic"):
         return [arguments.targets, arguments.preds]
     return list(arguments.states) if arguments.command == "merge" else []
@@ -80,10 +95,14 @@ def _add_evaluate(commands: Any, parents: list[argparse.ArgumentParser]) -> None
         "evaluate",
         parents=parents,
         help="evaluate results against annotations",
-        description="Print COCO's twelve numbers for a file of results.",
+        description="Print COCO's twelve numbers, or those of LVIS or Open Images, for a file of results.",
     )
     evaluate.add_argument("annotations", metavar="GT.json", help="COCO annotations, gzipped or not")
     evaluate.add_argument("results", metavar="DT.json", help="COCO results, gzipped or not")
+    evaluate.add_argument("--protocol", choices=PROTOCOLS, default="coco", help="whose numbers (coco)")
+    evaluate.add_argument(
+        "--hierarchy", type=Path, metavar="TREE.json", help="Open Images' tree of the names of the categories"
+    )
     evaluate.add_argument(
         "--iou-type",
         choices=IOU_TYPES,
@@ -128,7 +147,7 @@ def _add_demo(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         metavar="DIR",
         help="write annotations.json and results.json there, or label maps in gt and pred",
     )
-    demo.set_defaults(command="demo", iou_type="bbox", image_folder=None, workers=1)
+    demo.set_defaults(command="demo", iou_type="bbox", protocol="coco", image_folder=None, workers=1)
 
 
 def _add_merge(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
@@ -194,6 +213,6 @@ def _detection_arguments() -> argparse.ArgumentParser:
         type=positive,
         nargs="+",
         metavar="N",
-        help="limits on the detections per class and image (1 10 100)",
+        help="limits on the detections per class and image (1 10 100), of LVIS per image (300)",
     )
     return shared

@@ -1,4 +1,4 @@
-"""``detmetrics evaluate``: COCO's numbers for a file of results."""
+"""``detmetrics evaluate``: the numbers of COCO, LVIS or Open Images for a file of results."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
+from detmetrics.cli.detection_protocols import DETECTION_PROTOCOLS
 from detmetrics.cli.output import finish, tell, with_progress
 from detmetrics.cli.ranks import every, num_ranks, on_all_ranks, rank
-from detmetrics.detection.mean_ap import MeanAveragePrecision
 from detmetrics.files.coco import CocoData, from_coco
 from detmetrics.files.ids import not_the_numbers
 
@@ -30,6 +30,7 @@ def _read(arguments: argparse.Namespace) -> CocoData:
         ignore_key=arguments.ignore_key,
         masks=arguments.iou_type in ("segm", "boundary"),
         keypoints=arguments.iou_type == "keypoints",
+        groups=arguments.protocol == "open-images",
         drop_unknown_images=True,
         max_bytes=arguments.max_bytes,
         device=device_of(arguments),
@@ -39,16 +40,18 @@ def _read(arguments: argparse.Namespace) -> CocoData:
 def evaluate(data: CocoData, title: str, arguments: argparse.Namespace) -> None:
     """Evaluate the images of this shard, each rank its own part of them, and write what the arguments say."""
     start = time.perf_counter()
+    protocol = DETECTION_PROTOCOLS[arguments.protocol]
     settings = {
         "box_format": "xywh",
         "iou_type": arguments.iou_type,
         "class_names": data.categories,
-        "pairs": "same" if arguments.html is None else "all",  # the page has a confusion matrix
-        **chosen_settings(arguments),
+        **({} if arguments.html is None else {"pairs": "all"}),  # the page has a confusion matrix
+        **protocol.of_files(data, arguments),
+        **protocol.settings(arguments),
     }
     if arguments.iou_type == "keypoints" and arguments.keypoint_sigmas is not None:
         settings["keypoint_sigmas"] = arguments.keypoint_sigmas
-    metric = MeanAveragePrecision(**settings).to(device_of(arguments))
+    metric = protocol.metric(**settings).to(device_of(arguments))
     metric.image_ids = not_the_numbers(data.image_ids)
     shard = every(data, *arguments.shard)
     if not len(shard):
@@ -64,24 +67,14 @@ def device_of(arguments: argparse.Namespace) -> torch.device:
     return torch.device("cpu") if arguments.device is None else arguments.device
 
 
-def chosen_settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings of the metric that are given on the command line; a saved state can be read with others."""
-    chosen = {
-        "iou_thresholds": arguments.iou_thresholds and sorted(set(arguments.iou_thresholds)),
-        "max_detection_thresholds": arguments.max_detections and sorted(set(arguments.max_detections)),
-        "class_metrics": arguments.per_class or None,
-    }
-    return {name: value for name, value in chosen.items() if value is not None}
-
-
-def _update(metric: MeanAveragePrecision, data: CocoData, batch_size: int, quiet: bool) -> None:
+def _update(metric: Any, data: CocoData, batch_size: int, quiet: bool) -> None:
     if not len(data):
         metric.update([], [])  # so that the metric knows that none is missing
     for _ in with_progress(_updated(metric, data, batch_size), len(data), quiet):
         pass
 
 
-def _updated(metric: MeanAveragePrecision, data: CocoData, batch_size: int) -> Iterator[int]:
+def _updated(metric: Any, data: CocoData, batch_size: int) -> Iterator[int]:
     for preds, target in data.batches(batch_size):
         metric.update(preds, target)
         yield len(preds)

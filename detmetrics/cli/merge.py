@@ -6,10 +6,9 @@ import argparse
 import time
 
 from detmetrics.cli import panoptic, segmentation
-from detmetrics.cli.evaluate import chosen_settings
+from detmetrics.cli.detection_protocols import is_of_detection, protocol_of
 from detmetrics.cli.output import finish
 from detmetrics.cli.ranks import on_all_ranks
-from detmetrics.detection.mean_ap import MeanAveragePrecision
 from detmetrics.files import states
 from detmetrics.files.label_map_scores import LabelMapScores
 
@@ -19,8 +18,8 @@ def run(arguments: argparse.Namespace) -> None:
     start = time.perf_counter()
     settings, metric = on_all_ranks(lambda: states.merge(arguments.states, arguments.max_bytes))
     title = f"Sum of {len(arguments.states)} states"
-    if isinstance(metric, MeanAveragePrecision):
-        for name, value in chosen_settings(arguments).items():
+    if is_of_detection(metric):
+        for name, value in protocol_of(metric).settings(arguments).items():
             setattr(metric, name, value)
         finish(metric, settings, title, None, start, arguments)
         return

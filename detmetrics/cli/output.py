@@ -81,14 +81,14 @@ def _error(number: int, path: Path) -> OSError:
 
 
 def finish(
-    metric: MeanAveragePrecision,
+    metric: Any,
     settings: dict[str, Any],
     title: str,
     data: CocoData | None,
     start: float,
     arguments: argparse.Namespace,
 ) -> None:
-    """Compute, write and print COCO's numbers.
+    """Compute, write and print the numbers of a protocol of detection.
 
     Args:
         metric: A metric that has seen this rank's images.
@@ -98,6 +98,11 @@ def finish(
         start: When the evaluation began; how long it took goes to stderr.
         arguments: Those of the command.
     """
+    from detmetrics.cli.detection_protocols import protocol_of
+
+    protocol = protocol_of(metric)
+    if not protocol.has_page and arguments.html is not None:
+        raise ValueError(f"--html: expected --protocol coco with it, got the numbers of {protocol.title}")
     groups = _groups(metric, data)
     conclude(
         metric,
@@ -105,8 +110,8 @@ def finish(
         start,
         arguments,
         page=lambda: _page(metric, title, data, arguments),
-        text=lambda results: _text(results, metric),
-        tables=lambda results: _tables(results, metric),
+        text=lambda results: protocol.text(results, metric),
+        tables=(lambda results: _tables(results, metric)) if protocol.has_page else None,
         more={f"{name}_map": value for name, value in groups.items()},
         footer="".join(f"\n AP of {name} images: {value:.3f}" for name, value in groups.items()),
     )
@@ -188,16 +193,8 @@ def _page(metric: MeanAveragePrecision, title: str, data: CocoData | None, argum
     return render(metric, title=title, data=data, images=images)
 
 
-def _text(results: dict[str, float], metric: MeanAveragePrecision) -> str:
-    """Pycocotools' lines and the table of classes."""
-    from detmetrics.show.tables import class_table, coco_summary
-
-    summary = coco_summary(results, metric.iou_thresholds)
-    return f"{summary}\n\n{class_table(results)}" if metric.class_metrics else summary
-
-
 def _tables(results: dict[str, float], metric: MeanAveragePrecision) -> list[Any]:
-    """The same as tables with bars."""
+    """COCO's numbers as tables with bars."""
     from detmetrics.show.terminal import terminal_tables
 
     return list(terminal_tables(results, metric.iou_thresholds))

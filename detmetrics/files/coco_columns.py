@@ -110,7 +110,12 @@ def preds_columns(table: Table, masks: Masks | None, keypoints: Keypoints | None
 
 
 def target_columns(
-    table: Table, ignore_key: str | None, masks: Masks | None, keypoints: Keypoints | None, lists: Lists
+    table: Table,
+    ignore_key: str | None,
+    groups: bool,
+    masks: Masks | None,
+    keypoints: Keypoints | None,
+    lists: Lists,
 ) -> Columns:
     """The annotations as flat tensors."""
     boxes = _boxes(table, None if masks is None else masks.boxes.tolist())
@@ -126,6 +131,8 @@ def target_columns(
         labelled = (keypoints.points[..., 2] > 0).sum(dim=1)
         counts = table.column("num_keypoints", COUNT, defaults=labelled.tolist())
         columns |= {"keypoints": keypoints.points, "num_keypoints": torch.tensor(counts, dtype=torch.int64)}
+    if groups:
+        columns["is_group_of"] = _flags(table, "is_group_of")
     if ignore_key is not None:
         if not any(ignore_key in row for row in table.rows):
             raise ValueError(f'{table.name}: expected the key "{ignore_key}" in some entry, got none')

@@ -28,7 +28,8 @@ class CocoData:
             with ``keypoints=True`` also ``keypoints`` ``(N, K, 3)`` float64.
         target: ``boxes`` ``(M, 4)`` and ``labels`` ``(M,)`` as in ``preds``, ``iscrowd`` ``(M,)`` bool, ``area``
             ``(M,)`` float64 square pixels, ``image_id`` int; ``masks`` and ``keypoints`` as in ``preds``, with these
-            ``num_keypoints`` ``(M,)`` int64; ``ignore`` ``(M,)`` bool with ``ignore_key``; of LVIS also
+            ``num_keypoints`` ``(M,)`` int64; ``ignore`` ``(M,)`` bool with ``ignore_key``;
+            ``is_group_of`` ``(M,)`` bool with ``groups=True``; of LVIS also
             ``neg_category_ids`` and ``not_exhaustive_category_ids``, ``(K,)`` int64.
         categories: A distinct name for each label, also of those that never occur. Labels are category ids, or numbers
             from 0 if some category id is no int64.
@@ -72,6 +73,7 @@ def from_coco(
     *,
     masks: bool = False,
     keypoints: bool = False,
+    groups: bool = False,
     ignore_key: str | None = None,
     drop_unknown_images: bool = False,
     device: torch.device | str = "cpu",
@@ -108,6 +110,7 @@ def from_coco(
         keypoints: Whether to read ``keypoints`` and ``num_keypoints`` too. Results without ``bbox`` get that of their
             keypoints, annotations without ``area`` .53 times that of their box, as CrowdPose has it. Categories with
             fewer keypoints than others are filled up with zeros.
+        groups: Whether to read ``is_group_of`` too, which marks Open Images' groups of objects; COCO knows no such key.
         ignore_key: A key that marks annotations which count neither for nor against a detection: ``"ignore"``, say, or
             ``"difficult"`` in files made from VOC. pycocotools knows no such key.
         drop_unknown_images: Whether to drop results for images that the annotations do not list.
@@ -141,7 +144,7 @@ def from_coco(
     warnings_of.warn_about_annotations(truth, ignore_key)
     truth_masks, found_masks = _masks([truth, found], lists, name) if masks else (None, None)
     truth_points, found_points = read_keypoints(truth, found) if keypoints else (None, None)
-    target_columns = columns_of.target_columns(truth, ignore_key, truth_masks, truth_points, lists)
+    target_columns = columns_of.target_columns(truth, ignore_key, groups, truth_masks, truth_points, lists)
     target_columns = _keep_known(truth, target_columns, drop=True)
     warnings_of.warn_about_objects(truth.name, target_columns)
     preds_columns = columns_of.preds_columns(found, found_masks, found_points, lists)

@@ -91,8 +91,9 @@ def _annotations(item: Mapping[str, Any], box_format: str) -> Iterator[dict[str,
     columns = {"iscrowd": item.get("iscrowd", torch.zeros(len(item["labels"]))).int().tolist()}
     if "area" in item:
         columns["area"] = item["area"].tolist()
-    if "ignore" in item:
-        columns["ignore"] = item["ignore"].int().tolist()
+    for key in ("ignore", "is_group_of"):
+        if key in item:
+            columns[key] = item[key].int().tolist()
     if "keypoints" in item:
         labelled = [int((points[:, 2] > 0).sum()) for points in item["keypoints"]]
         columns["num_keypoints"] = item["num_keypoints"].tolist() if "num_keypoints" in item else labelled

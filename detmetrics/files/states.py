@@ -17,7 +17,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from detmetrics.detection.lvis import LVISAveragePrecision
 from detmetrics.detection.mean_ap import MeanAveragePrecision
+from detmetrics.detection.open_images import OpenImagesAveragePrecision
 from detmetrics.files.bounded import MAX_BYTES, in_bytes, too_much
 from detmetrics.files.ids import Id, as_text, from_text, not_the_numbers, numbered
 from detmetrics.files.json_table import shown
@@ -55,7 +57,8 @@ class Evaluation(Protocol):
 
 
 # By the name of the class; a file without one is of the first.
-KINDS: dict[str, Any] = {kind.__name__: kind for kind in (MeanAveragePrecision, LabelMapScores, PanopticQuality)}
+_KINDS = (MeanAveragePrecision, LVISAveragePrecision, OpenImagesAveragePrecision, LabelMapScores, PanopticQuality)
+KINDS: dict[str, Any] = {kind.__name__: kind for kind in _KINDS}
 FIRST_KIND = next(iter(KINDS))
 
 

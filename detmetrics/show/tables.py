@@ -96,6 +96,35 @@ def coco_summary(results: Mapping[str, float], iou_thresholds: Sequence[float] =
     )
 
 
+def lvis_summary(results: Mapping[str, float], iou_thresholds: Sequence[float] = (0.5, 0.95)) -> str:
+    """The lines that the package lvis prints, in its layout.
+
+    Args:
+        results: What ``LVISAveragePrecision.compute()`` returns, as floats; only headline numbers are read.
+        iou_thresholds: The thresholds that ``map`` and ``mar`` are means over, ascending; the ends are shown.
+
+    Returns:
+        One line per number. -1 stands for NaN, as in lvis.
+
+    Example:
+        >>> print(lvis_summary({"map": 0.50458, "map_small": float("nan"), "map_rare": 0.25, "mar_300": 0.59535}))
+         Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=300 catIds=all] = 0.505
+         Average Precision  (AP) @[ IoU=0.50:0.95 | area=     s | maxDets=300 catIds=all] = -1.000
+         Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=300 catIds=  r] = 0.250
+         Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets=300 catIds=all] = 0.595
+    """
+    lines = []
+    for line in headlines(results, iou_thresholds):
+        frequency = {"rare": "r", "common": "c", "frequent": "f"}.get(line.area)
+        area = {"small": "s", "medium": "m", "large": "l"}.get(line.area, line.area) if frequency is None else "all"
+        value = -1.0 if math.isnan(line.value) else line.value
+        lines.append(
+            f" {TITLES[line.kind]:<18} ({line.kind}) @[ IoU={line.iou:<9} | area={one_line(area):>6} | "
+            f"maxDets={line.limit:>3} catIds={frequency or 'all':>3}] = {value:0.3f}"
+        )
+    return "\n".join(lines)
+
+
 def class_table(results: Mapping[str, float]) -> str:
     """A table with one row per class, from the results ``map/<name>`` and ``mar_<limit>/<name>``.
 
