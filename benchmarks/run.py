@@ -13,6 +13,7 @@ from benchmarks import (
     detection_map,
     instance_masks,
     keypoints,
+    label_map_files,
     panoptic,
     report,
     segmentation_counts,
@@ -31,6 +32,7 @@ PROBLEMS = (
     keypoints.PROBLEM,
     panoptic.PROBLEM,
     *segmentation_counts.PROBLEMS,
+    label_map_files.PROBLEM,
     surfaces.PROBLEM,
 )
 RESULTS = Path(__file__).parent / "results"

@@ -19,6 +19,47 @@ writes one page that needs no network: COCO's table, the best score thresholds, 
 the confusion matrix and the worst images. With `--images DIR` it shows these images, and on them what was missed and
 what is wrong. It needs the extra `html`; from Python it is `detmetrics.page.render`.
 
+# Evaluating folders of label maps
+
+```sh
+detmetrics demo --task segmentation --save street
+detmetrics segmentation street/gt street/pred --class-names street/classes.txt --ignore-index 255 --html street.html
+```
+
+```text
+                    iou        f1 precision    recall   support
+
+        mean     0.7196    0.8365    0.8279    0.8468    602247
+weighted iou     0.7410                                  602247
+    accuracy                                   0.8505    602247
+```
+
+Files are PNG, TIFF, NPY, NPZ or, with the extra `medical`, NIfTI. They are paired by their paths within the folders, or
+with `--pair-by name` by their names alone; `--gt-suffix` and `--pred-suffix` say what names end in behind what they
+share. A file without a partner is an error. `--workers` processes read and count. `--per-class` prints the classes,
+`--surface` adds distances of surfaces, in the unit of `--spacing` or of NIfTI's headers.
+
+`--ignore-index` takes pixels out. `--reduce-zero-label`, then `--label-map 7:0 8:1 0:void`, change the labels in files
+into those of classes; `void` pixels of a target are ignored, those of a prediction are wrong. `--protocol` says whose
+numbers are wanted, and sets what is not given:
+
+| protocol | it sets | its number |
+| --- | --- | --- |
+| `cityscapes` | 19 classes from label ids, others void; files as the data set names them | `mean_iou` |
+| `voc` | 21 classes, 255 is ignored | `mean_iou` |
+| `ade20k` | 150 classes that count from 1 in both folders; a class without pixels has IoU 0 | `mean_iou` |
+| `mmseg` | 255 is ignored | `mean_iou`, `mean_recall` (mAcc), `mean_f1` (mDice) |
+| `nnunet` | the mean over images, then over classes but 0 | `mean_f1` |
+| `monai` | the mean over the classes but 0 that an image has, then over images | `mean_f1` |
+| `smp` | the mean over images and classes, 0/0 is 1 (`macro-imagewise`) | `mean_iou` |
+
+The page has the confusion matrix, the classes, and target, prediction and errors of the worst images side by side.
+
+# Evaluating panoptic segmentations
+
+`detmetrics panoptic GT.json PRED.json` prints PQ, SQ and RQ of COCO's panoptic format; the PNG files are in folders of
+the same names, or in `--gt-folder` and `--pred-folder`. `--boundary` asks for Boundary PQ.
+
 # Several processes, several machines
 
 ```sh
@@ -34,7 +75,8 @@ detmetrics evaluate annotations.json results.json --shard 1/2 --save-state 1.pt
 detmetrics merge 0.pt 1.pt
 ```
 
-`merge` takes `--iou-thresholds` and `--max-detections` to ask the states something new.
+`segmentation` and `panoptic` take these options too, and `merge` their states. For those of detections it takes
+`--iou-thresholds` and `--max-detections`, to ask them something new.
 
 # Exit codes
 

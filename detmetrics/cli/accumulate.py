@@ -13,6 +13,7 @@ from detmetrics.cli.evaluate import device_of
 from detmetrics.cli.output import tell, with_progress
 from detmetrics.cli.ranks import num_ranks, on_all_ranks, rank
 from detmetrics.cli.workers import in_order, num_workers
+from detmetrics.state.threads import one_thread
 
 TOGETHER = 8  # images whose states a worker sends at once
 
@@ -77,8 +78,9 @@ def _added(
 def _state(make: Any, read: Any, add: Any, group: Sequence[Item]) -> dict[str, Any]:
     """The state of some images, as arrays: tensors would keep a file open each until they are taken."""
     scores = make()
-    for item in group:
-        add(scores, item, read(item))
+    with one_thread():  # the time is that of reading, and other processes read too
+        for item in group:
+            add(scores, item, read(item))
     return {
         name: [chunk.numpy() for chunk in value] if isinstance(value, list) else value.numpy()
         for name, value in scores.metric_state.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -15,6 +16,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST_WORKERS = 16  # unless more are asked for
+START = "fork" if sys.platform == "linux" else None  # others would import torch again in every process
 AHEAD = 2  # results of each worker that wait to be taken
 
 
@@ -78,7 +80,12 @@ def in_order(function: Callable[[T], R], items: Sequence[T], workers: int) -> It
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # more workers than CPUs are what was asked for
         loader: DataLoader[Any] = DataLoader(
-            _Work(function, items), batch_size=None, num_workers=workers, prefetch_factor=AHEAD, collate_fn=_as_it_is
+            _Work(function, items),
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=AHEAD,
+            collate_fn=_as_it_is,
+            multiprocessing_context=START,
         )
     try:
         for result in loader:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from detmetrics.count.pixels import counts_of
 from detmetrics.count.repeats import Ids
 from detmetrics.reduce import averages
 from detmetrics.reduce.averages import AGGREGATES
@@ -157,8 +158,7 @@ class LabelMapScores:
             spacing: Of this image, where the settings have none.
         """
         preds, targets = pred[None], target[None]
-        self.report.update(preds, targets, [image_id])
-        self.matrix.update(preds, targets)
+        self._count(preds, targets, image_id)
         for name, metric in self.surfaces.items():
             own = self._measuring[name]
             if spacing is not None and own.spacing is None:  # what comes out is in the unit of the spacing
@@ -167,6 +167,16 @@ class LabelMapScores:
                 metric.update(preds, targets, [image_id])
             finally:
                 metric.configuration = own
+
+    def _count(self, preds: Tensor, targets: Tensor, image_id: int) -> None:
+        """Count pixels once for the report and the matrix."""
+        counting = self.matrix.configuration
+        preds, targets = counting.prepare(preds, targets, self.report.device)
+        confusion, invalid = counting.count(preds, targets, per_image=True)  # (1, C + 1, C)
+        ids = torch.tensor([image_id], device=self.report.device)
+        with torch.no_grad():
+            self.report.commit(preds, targets, ids, counts_of(confusion), invalid)
+            self.matrix.commit(preds, targets, None, confusion[0], invalid)
 
     # ------------------------------------------------------------------------------------------------- reading
 

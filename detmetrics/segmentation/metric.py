@@ -81,6 +81,23 @@ class CountingMetric(Metric):
         ids = None if image_ids is None else check_ids(image_ids, len(target), self.device)
         has_rows = counting.per_image or ids is not None
         counts, invalid = counting.count(preds, target, per_image=has_rows)
+        self.commit(preds, target, ids, counts, invalid)
+
+    def commit(self, preds: Tensor, target: Tensor, ids: Tensor | None, counts: Tensor, invalid: Tensor) -> None:
+        """Add a batch that was counted.
+
+        Args:
+            preds: The prepared predictions, for what is said about invalid ones.
+            target: The prepared targets.
+            ids: ``(B,)`` int64, or None.
+            counts: ``(B, ...)`` if images become rows, else ``(...)``.
+            invalid: How many values of predictions and of targets are invalid, ``(2,)``.
+
+        Raises:
+            ValueError: if there are any; nothing is changed.
+        """
+        counting: Counting = self.configuration
+        has_rows = counting.per_image or ids is not None
         if not devices.defers_value_checks(self.device):
             if bool(invalid.any()):
                 counting.explain(preds, target)
