@@ -155,6 +155,27 @@ def ranges(start: Tensor, counts: Tensor, total: int) -> Tensor:
     return shift + torch.arange(total, dtype=shift.dtype, device=counts.device)
 
 
+def rows_at(images: Tensor, image: Tensor, num_images: int) -> tuple[Tensor, Tensor]:
+    """The rows of some images, image after image, those of an image that comes twice twice.
+
+    Args:
+        images: ``(n,)`` int64, indices of images.
+        image: ``(N,)`` int64, the image of each row, ascending.
+        num_images: How many there are.
+
+    Returns:
+        Indices of rows, and for each the place of its image in ``images``: ``(m,)`` int64 each.
+
+    Example:
+        >>> rows_at(torch.tensor([1, 1]), torch.tensor([0, 1, 1, 2]), 3)
+        (tensor([1, 2, 1, 2]), tensor([0, 0, 1, 1]))
+    """
+    count = occurrences(image, num_images)
+    start, own = exclusive_cumsum(count).index_select(0, images), count.index_select(0, images)
+    total = int(own.sum())
+    return ranges(start, own, total), owners(own, total)
+
+
 def cuts(count: Tensor, most: int) -> list[int]:
     """Where to divide runs of these lengths so that each part has about ``most`` rows; a run is never divided.
 
