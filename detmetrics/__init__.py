@@ -69,6 +69,7 @@ from detmetrics.detection.open_images import OpenImagesAveragePrecision
 from detmetrics.detection.precision import DetectionPrecision
 from detmetrics.detection.recall import DetectionRecall
 from detmetrics.detection.report import DetectionReport
+from detmetrics.intervals import Interval, bootstrap
 from detmetrics.panoptic.instances import InstanceQuality
 from detmetrics.panoptic.quality import PanopticQuality
 from detmetrics.segmentation.accuracy import SegmentationAccuracy
@@ -104,6 +105,7 @@ __all__ = [
     "DetectionReport",
     "HausdorffDistance",
     "InstanceQuality",
+    "Interval",
     "KeypointReport",
     "LVISAveragePrecision",
     "MeanAveragePrecision",
@@ -124,5 +126,6 @@ __all__ = [
     "SegmentationSpecificity",
     "SegmentationTrimapIoU",
     "SurfaceDice",
+    "bootstrap",
     "functional",
 ]

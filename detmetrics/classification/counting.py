@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +18,12 @@ from detmetrics.state import devices
 class SampleCounts(ImageCounts):
     """The counts of all samples so far, and for multilabel inputs those of each sample over the reported labels."""
 
-    samples: Tensor | None  # (N, 3) int64: tp, fp, fn
+    samples: Tensor | None  # (N, 3) int64: tp, fp, fn; where all have ids in the order of the keys
+
+    def at_images(self, images: Tensor) -> Any:
+        """See :meth:`ImageCounts.at_images`."""
+        chosen = super().at_images(images)
+        return chosen if self.samples is None else dataclasses.replace(chosen, samples=self.samples[images])
 
 
 @dataclass(frozen=True, kw_only=True)

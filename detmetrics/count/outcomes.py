@@ -26,7 +26,7 @@ class Outcome(NamedTuple):
     wrong: Tensor  # (K,) int64, detections: the false positives
     missed: Tensor  # (F,) int64, targets: the false negatives
 
-    def at_images(self, taken: Images) -> Outcome:
+    def carried_to(self, taken: Images) -> Outcome:
         """The outcome in the images that were taken."""
         own, wrong = (taken.rows(taken.data.image.index_select(0, x)) for x in (self.detection, self.wrong))
         missed = taken.rows(taken.data.target_image.index_select(0, self.missed))

@@ -21,7 +21,7 @@ from detmetrics.overlap.keypoint_sigmas import KeypointSigmas
 from detmetrics.overlap.keypoints import KeypointSimilarity
 from detmetrics.overlap.sides import Side, check_lists
 from detmetrics.overlap.similarity import Items, Request
-from detmetrics.ragged import descending_key, exclusive_cumsum, hash_runs, lexsort, occurrences, owners, ranges
+from detmetrics.ragged import descending_key, exclusive_cumsum, hash_runs, lexsort, occurrences, owners, ranges, rows_at
 from detmetrics.reduce.averages import defined_mean
 from detmetrics.reduce.formulas import divide
 from detmetrics.settings import Settings
@@ -159,8 +159,19 @@ class KeypointData(NamedTuple):
     """What the report reads."""
 
     errors: Tensor  # (n, K) float64
-    num_images: int
+    image: Tensor  # (n,) int64, index into the keys
+    keys: Tensor  # (B,) int64, ids, or the order of arrival
     num_duplicates: int
+
+    @property
+    def num_images(self) -> int:
+        """B."""
+        return len(self.keys)
+
+    def at_images(self, images: Tensor) -> KeypointData:
+        """The data of images ``(n,)``, indices; an image that comes twice counts twice."""
+        at, place = rows_at(images, self.image, len(self.keys))
+        return self._replace(errors=self.errors[at], image=place, keys=self.keys.index_select(0, images))
 
 
 def read(images: Tensor, errors: Tensor, duplicates: str) -> tuple[KeypointData, Repeats]:
@@ -180,7 +191,8 @@ def read(images: Tensor, errors: Tensor, duplicates: str) -> tuple[KeypointData,
         order, left_out = distinct_order(columns, "target['image_id']")
     own = counts[order]
     kept = errors[ranges(exclusive_cumsum(counts)[order], own, int(own.sum()))]
-    return KeypointData(kept.view(torch.float64), len(order), left_out.total), left_out
+    keys = images[:, 0].index_select(0, order)
+    return KeypointData(kept.view(torch.float64), owners(own, len(kept)), keys, left_out.total), left_out
 
 
 def check_rows(images: Tensor, errors: Tensor) -> None:

@@ -32,7 +32,7 @@ class Matches(NamedTuple):
     hits: Tensor  # (W, n) int64 words: a match with a counted target
     ignored: Tensor  # (W, n) int64 words: a match with a crowd, an ignored target or one outside the area range
 
-    def at_images(self, taken: Images) -> Matches:
+    def carried_to(self, taken: Images) -> Matches:
         """The matches in the images that were taken."""
         own = taken.rows(taken.data.image.index_select(0, self.detection))
         detection, target, iou = (column.index_select(0, own.at) for column in self[:3])

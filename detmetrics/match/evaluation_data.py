@@ -29,8 +29,8 @@ class Memo:
     """What was worked out from evaluation data, by question: the last ``MOST_ANSWERS`` answers are kept.
 
     Args:
-        source: Whose answers serve here, too, if they have a method ``at_images``.
-        taken: The images that it is given.
+        source: Whose answers serve here, too, if they have a method ``carried_to``, which is given ``taken``.
+        taken: The images of the source that this memo is about.
     """
 
     def __init__(self, source: Memo | None = None, taken: Images | None = None) -> None:
@@ -58,7 +58,7 @@ class Memo:
             return None
         source = self._source
         known = source.answers[question] if question in source.answers else source._carried_over(question)
-        return known.at_images(self._taken) if hasattr(known, "at_images") else None
+        return known.carried_to(self._taken) if hasattr(known, "carried_to") else None
 
 
 class Facts(NamedTuple):
@@ -179,6 +179,10 @@ class EvaluationData:
         )
         vars(data).update(classes=self.classes, taken=taken, memo=Memo(self.memo, taken))
         return data
+
+    def carried_to(self, taken: Images) -> EvaluationData:
+        """Data that was made of other data image by image, for the images that were taken of that."""
+        return self.at_images(taken.images)
 
     def _columns(self, detections: Tensor, targets: Tensor) -> dict[str, Any]:
         """The columns of some detections and targets, indices (n,) and (m,)."""

@@ -83,7 +83,9 @@ def _expanded_facts(facts: Facts, up: _Expansion, downward: Sequence[tuple[int, 
         image, labels, flags = (column[chosen] for column in facts)
         row, label = expansion.rows(labels)
         parts.append((image.index_select(0, row), label, flags.index_select(0, row)))
-    return Facts(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    joined = Facts(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    order = lexsort(joined.image, joined.labels)
+    return Facts(*(column.index_select(0, order) for column in joined))
 
 
 class _Expansion:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics.ragged import exclusive_cumsum, occurrences, owners, ranges
+from detmetrics.ragged import exclusive_cumsum, occurrences, owners, rows_at
 
 if TYPE_CHECKING:
     from detmetrics.match.evaluation_data import EvaluationData
@@ -43,14 +43,7 @@ class Images:
 
     def rows(self, image: Tensor) -> Taken:
         """The rows of these images; ``image`` (n,) int64 is the image of each row, ascending."""
-        start, count, total = self._runs(image)
-        return Taken(ranges(start, count, total), owners(count, total))
-
-    def _runs(self, image: Tensor) -> tuple[Tensor, Tensor, int]:
-        """Where the rows of each image that was taken start, how many it has, and all of them."""
-        count = occurrences(image, len(self.times))
-        own = count.index_select(0, self.images)
-        return exclusive_cumsum(count).index_select(0, self.images), own, int(own.sum())
+        return Taken(*rows_at(self.images, image, len(self.times)))
 
     @functools.cached_property
     def detections(self) -> Taken:
@@ -64,13 +57,17 @@ class Images:
 
     @functools.cached_property
     def _detection_shift(self) -> Tensor:
-        start, count, _ = self._runs(self.data.image)
-        return exclusive_cumsum(count) - start
+        return self._shift(self.data.image)
 
     @functools.cached_property
     def _target_shift(self) -> Tensor:
-        start, count, _ = self._runs(self.data.target_image)
-        return exclusive_cumsum(count) - start
+        return self._shift(self.data.target_image)
+
+    def _shift(self, image: Tensor) -> Tensor:
+        """What is added to the index of a row in each image that was taken, ``(n,)``."""
+        count = occurrences(image, len(self.times))
+        own, start = (x.index_select(0, self.images) for x in (count, exclusive_cumsum(count)))
+        return exclusive_cumsum(own) - start
 
     def renumbered_detections(self, detection: Tensor, image: Tensor) -> Tensor:
         """The new indices of detections ``(n,)`` in the images that were taken ``image`` (n,)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from detmetrics.count.distinct import ImageColumns, distinct_order
 from detmetrics.count.repeats import NONE, Repeats
 from detmetrics.match.unique import HAS_PRED, HAS_TARGET, MATCHED, Outcomes
-from detmetrics.ragged import exclusive_cumsum, hash_runs, lexsort, occurrences, owners, ranges
+from detmetrics.ragged import exclusive_cumsum, hash_runs, lexsort, occurrences, owners, ranges, rows_at
 
 KEY, TARGET_HASH, HASH, NUM_ROWS = range(4)  # columns of an image: its id, hashes of target and outcome, its outcomes
 WIDTHS = {"images": 4, "outcomes": 4}
@@ -29,6 +30,13 @@ class PanopticData:
     union: Tensor  # (n,) int64, see Outcomes
     iou: Tensor  # (n,) float64; -1 where there is no match
     num_duplicates: int
+
+    def at_images(self, images: Tensor) -> PanopticData:
+        """The data of images ``(n,)``, indices; an image that comes twice counts twice."""
+        at, place = rows_at(images, self.image, len(self.keys))
+        columns = ("label", "has_target", "has_pred", "intersection", "union", "iou")
+        own = {name: getattr(self, name).index_select(0, at) for name in columns}
+        return dataclasses.replace(self, keys=self.keys.index_select(0, images), image=place, **own)
 
 
 def image_rows(keys: Tensor, target_hashes: Tensor, found: Outcomes) -> Tensor:

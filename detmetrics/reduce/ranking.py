@@ -62,7 +62,7 @@ class Ranked(NamedTuple):
     hits: Tensor  # (W, n) int64 words
     ignored: Tensor  # (W, n) int64 words
 
-    def at_images(self, taken: Images) -> Ranked:
+    def carried_to(self, taken: Images) -> Ranked:
         """The ranking of the images that were taken, without another sort.
 
         Copies of a detection are neighbours. Only where an image has several detections of one class and score, all of

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,6 +34,21 @@ class ImageCounts:
     num_images: int
     num_duplicates: int  # repeated images that were left out
     keys: Tensor  # (B,) int64: of the images that were kept as rows, ascending: ids, or the order of arrival
+    pooled: Callable[[Tensor], Tensor]  # from by_image to total
+
+    def at_images(self, images: Tensor) -> Any:
+        """The counts of images ``(n,)``, indices; an image that comes twice counts twice.
+
+        Raises:
+            ValueError: if there are images without a row.
+        """
+        if self.num_images != len(self.keys):
+            remedy = "give update() image_ids, or the metric another aggregate than 'dataset'"
+            raise ValueError(f"expected a state that tells images apart, got counts of all images together; {remedy}")
+        by_image = self.by_image.index_select(0, images)
+        total = self.pooled(by_image).to(self.total.device)
+        keys = self.keys.index_select(0, images)
+        return dataclasses.replace(self, total=total, by_image=by_image, num_images=len(images), keys=keys)
 
 
 @dataclass(frozen=True, kw_only=True)

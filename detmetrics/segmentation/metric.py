@@ -138,8 +138,9 @@ class CountingMetric(Metric):
         repeats.tell(left_out, self.duplicates, "image_ids", self.image_ids)
         by_image = images[:, FIRST_COUNT:].unflatten(1, self.configuration.shape)
         totals = self.totals("totals")
-        total = totals + self.configuration.pooled(by_image).to(totals.device)
-        return ImageCounts(total, by_image, without_row + len(images), left_out.total, images[:, KEY])
+        pooled = self.configuration.pooled
+        total = totals + pooled(by_image).to(totals.device)
+        return ImageCounts(total, by_image, without_row + len(images), left_out.total, images[:, KEY], pooled)
 
     def data(self) -> Any:
         """The counts of the images of all ranks, for readers: ``reader(metric.data(), metric.settings)``.
