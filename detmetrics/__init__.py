@@ -63,8 +63,10 @@ from detmetrics.detection.errors import DetectionErrors
 from detmetrics.detection.f1_score import DetectionF1Score
 from detmetrics.detection.fbeta_score import DetectionFBetaScore
 from detmetrics.detection.keypoint_report import KeypointReport
+from detmetrics.detection.lrp import LocalizationRecallPrecision
 from detmetrics.detection.lvis import LVISAveragePrecision
 from detmetrics.detection.mean_ap import MeanAveragePrecision
+from detmetrics.detection.mean_iou import DetectionIoU
 from detmetrics.detection.open_images import OpenImagesAveragePrecision
 from detmetrics.detection.precision import DetectionPrecision
 from detmetrics.detection.recall import DetectionRecall
@@ -100,6 +102,7 @@ __all__ = [
     "DetectionErrors",
     "DetectionF1Score",
     "DetectionFBetaScore",
+    "DetectionIoU",
     "DetectionPrecision",
     "DetectionRecall",
     "DetectionReport",
@@ -108,6 +111,7 @@ __all__ = [
     "Interval",
     "KeypointReport",
     "LVISAveragePrecision",
+    "LocalizationRecallPrecision",
     "MeanAveragePrecision",
     "Metric",
     "MetricCollection",

@@ -7,8 +7,10 @@ from detmetrics.detection.errors import detection_errors
 from detmetrics.detection.f1_score import detection_f1_score
 from detmetrics.detection.fbeta_score import detection_fbeta_score
 from detmetrics.detection.keypoint_report_function import keypoint_report
+from detmetrics.detection.lrp import localization_recall_precision
 from detmetrics.detection.lvis import lvis_average_precision
 from detmetrics.detection.mean_ap_function import mean_average_precision
+from detmetrics.detection.mean_iou import detection_iou
 from detmetrics.detection.open_images import open_images_average_precision
 from detmetrics.detection.precision import detection_precision
 from detmetrics.detection.recall import detection_recall
@@ -40,12 +42,14 @@ __all__ = [
     "detection_errors",
     "detection_f1_score",
     "detection_fbeta_score",
+    "detection_iou",
     "detection_precision",
     "detection_recall",
     "detection_report",
     "hausdorff_distance",
     "instance_quality",
     "keypoint_report",
+    "localization_recall_precision",
     "lvis_average_precision",
     "mean_average_precision",
     "open_images_average_precision",

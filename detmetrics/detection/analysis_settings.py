@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from detmetrics import arguments
-from detmetrics.detection.settings import OneThresholdSettings
+from detmetrics.detection.settings import OneThresholdSettings, OperatingPointSettings
+from detmetrics.reduce.averages import AVERAGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,3 +27,23 @@ class ErrorSettings(OneThresholdSettings):
     def lowest_overlap(self) -> float:
         """The smallest overlap that is asked about."""
         return self.background_threshold
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalizationRecallPrecisionSettings(OperatingPointSettings):
+    """What :class:`detmetrics.LocalizationRecallPrecision` is asked."""
+
+    class_metrics: Annotated[bool, arguments.boolean] = False
+
+    def check(self) -> None:
+        """Raise if no overlap could be better than the threshold."""
+        super().check()
+        if self.iou_threshold == 1:
+            raise arguments.fail("iou_threshold", "a number below 1: overlaps are measured from it on", 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlapSettings(OperatingPointSettings):
+    """What :class:`detmetrics.DetectionIoU` is asked."""
+
+    average: Annotated[str, arguments.one_of(*AVERAGES)] = "micro"

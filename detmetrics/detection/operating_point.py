@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from detmetrics.count.outcomes import Counts, Outcome, count, decide, kept_detections
+from detmetrics.detection.analysis_settings import OverlapSettings
 from detmetrics.detection.classes import by_class, class_labels
 from detmetrics.detection.metric import DetectionMetric
 from detmetrics.detection.settings import OneThresholdSettings, OperatingPointSettings, ScoreSettings
@@ -99,7 +100,7 @@ def score(data: EvaluationData, settings: ScoreSettings, formula: Formula) -> Te
     )
 
 
-def named_score(value: Tensor, key: str, settings: ScoreSettings) -> Tensor | dict[str, Tensor]:
+def named_score(value: Tensor, key: str, settings: ScoreSettings | OverlapSettings) -> Tensor | dict[str, Tensor]:
     """A result per class as a dict ``<key>/<name>`` if the user named the classes, else as it is."""
     if settings.average != "none" or not settings.names_results or settings.declared is None:
         return value
@@ -128,7 +129,7 @@ def plot_score(metric: DetectionMetric, key: str, label: str | None, val: Any, a
     """The picture of a result of :func:`named_score`, or of several."""
     from detmetrics.show.plot import pictures
 
-    settings: ScoreSettings = metric.settings
+    settings: ScoreSettings | OverlapSettings = metric.settings
     declared = None if settings.class_agnostic or settings.declared is None else list(settings.declared.values())
     picture = pictures.Score(key, declared, label, lambda: metric.targets_by_class(settings.area_bounds))
     return pictures.draw(picture, val, metric.compute, ax)

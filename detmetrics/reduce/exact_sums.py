@@ -32,3 +32,26 @@ def overlap_sums(values: Tensor, index: Tensor, size: int) -> Tensor:
     total = torch.zeros((size, 2), dtype=torch.int64, device=values.device).index_add_(0, index, parts)
     high, low = total.double().unbind(1)
     return high * 2.0 ** (LOW - BITS) + low * 2.0**-BITS
+
+
+def overlap_range_sums(values: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    """Sums of numbers in [0, 1] over ranges of rows, as exact as :func:`overlap_sums`.
+
+    Args:
+        values: ``(n,)`` float64 in [0, 1].
+        first: ``(P,)`` int64, the first row of each range.
+        last: ``(P,)`` int64, the last one.
+
+    Returns:
+        ``(P,)`` float64.
+
+    Example:
+        >>> values = torch.tensor([0.5, 0.75, 1.0], dtype=torch.float64)
+        >>> overlap_range_sums(values, torch.tensor([0, 1]), torch.tensor([1, 2])).tolist()
+        [1.25, 1.75]
+    """
+    whole = (values * 2.0**BITS).long()
+    parts = torch.stack([whole >> LOW, whole & ((1 << LOW) - 1)])  # (2, n)
+    up_to = torch.nn.functional.pad(parts.cumsum(1), (1, 0))
+    high, low = (up_to.index_select(1, last + 1) - up_to.index_select(1, first)).double().unbind(0)
+    return high * 2.0 ** (LOW - BITS) + low * 2.0**-BITS

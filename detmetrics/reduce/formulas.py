@@ -114,3 +114,27 @@ def segmentation_quality(iou_sum: Tensor, tp: Tensor, fp: Tensor, fn: Tensor) ->
         [0.75, 0.0, nan]
     """
     return torch.where((tp == 0) & (fp + fn > 0), 0.0, divide(iou_sum, tp))
+
+
+def mean_overlap(tp: Tensor, fp: Tensor, fn: Tensor, iou_sum: Tensor) -> Tensor:
+    """``sum of IoU / tp``: how much matches overlap on average.
+
+    Example:
+        >>> mean_overlap(torch.tensor(2), torch.tensor(1), torch.tensor(1), torch.tensor(1.5)).item()
+        0.75
+    """
+    return divide(iou_sum, tp)
+
+
+def localization_recall_precision(
+    iou_sum: Tensor, tp: Tensor, fp: Tensor, fn: Tensor, *, iou_threshold: float
+) -> Tensor:
+    """``((tp - sum of IoU) / (1 - t) + fp + fn) / (tp + fp + fn)``: LRP, 0 at best and 1 at worst.
+
+    Example:
+        >>> counts = torch.tensor(2), torch.tensor(1), torch.tensor(1)
+        >>> localization_recall_precision(torch.tensor(1.5), *counts, iou_threshold=0.5).item()
+        0.75
+    """
+    lost = (tp - iou_sum.double()) / (1 - iou_threshold)
+    return divide(lost + fp + fn, tp + fp + fn)

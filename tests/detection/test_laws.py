@@ -109,6 +109,14 @@ REGISTRY: dict[str, Entry] = {
         scalars=False,
     ),
     "DetectionCurves": at_operating_point(functional.detection_curves, {}, {"class_agnostic": True}, scalars=False),
+    "DetectionIoU": at_operating_point(
+        functional.detection_iou, {"average": "none", "class_names": NAMES}, {"average": "macro", "zero_division": 0.0}
+    ),
+    "LocalizationRecallPrecision": at_operating_point(
+        functional.localization_recall_precision,
+        {"class_metrics": True, "class_names": NAMES},
+        {"score_threshold": 0.2, "class_agnostic": True},
+    ),
     "DetectionErrors": at_operating_point(
         functional.detection_errors, {}, {"class_names": NAMES, "zero_division": 0.0}, {"class_agnostic": True}
     ),

@@ -21,8 +21,10 @@ DETECTION: dict[str, dict[str, Any]] = {
     "DetectionErrors": {},
     "DetectionF1Score": {},
     "DetectionFBetaScore": {"beta": 2.0},
+    "DetectionIoU": {},
     "DetectionPrecision": {},
     "DetectionRecall": {},
+    "LocalizationRecallPrecision": {},
     "DetectionReport": {"class_names": NAMES},
 }
 SEGMENTATION: dict[str, dict[str, Any]] = {

@@ -27,6 +27,8 @@ COMPUTE = {  # and those of compute(), once an epoch: some for each round of mat
     "DetectionCurves": 100,
     "DetectionErrors": 100,
     "DetectionF1Score": 35,
+    "DetectionIoU": 35,
+    "LocalizationRecallPrecision": 100,
     "DetectionFBetaScore": 35,
     "DetectionPrecision": 35,
     "DetectionRecall": 35,

@@ -1,12 +1,16 @@
-"""The picture of what each kind of errors costs."""
+"""The pictures of errors: what each kind costs, and localisation recall precision."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from detmetrics.show.plot import drawing
+from detmetrics.show.plot.bars import class_bars
+from detmetrics.show.plot.histories import history
 from detmetrics.show.plot.results import Scalar, numbers
 
 COST, COUNT = "dap_", "num_"
@@ -91,3 +95,32 @@ class Errors:
     def draw(self, result: Any, ax: Any = None, *, fresh: bool = False) -> tuple[Any, Any]:
         """Draw one result."""
         return error_bars(result, ax)
+
+
+class LocalizationRecallPrecision:
+    """Optimal LRP of each class as bars if the result has classes, else the means; over time the means.
+
+    Args:
+        class_titles: Gives the names of classes ``(C,)``.
+    """
+
+    label = "Localisation recall precision (LRP), an error"
+
+    def __init__(self, class_titles: Callable[[Tensor], Sequence[str]]) -> None:
+        self.class_titles = class_titles
+
+    def numbers(self, result: Any) -> Mapping[str, Scalar]:
+        """The means over classes."""
+        found = numbers(result)
+        means = {key: value for key, value in found.items() if "/" not in key} if isinstance(found, Mapping) else {}
+        if "olrp" not in means:
+            raise ValueError(f"val: expected a dict with 'olrp', as compute() returns it, got {list(means) or result}")
+        return means
+
+    def draw(self, result: Any, ax: Any = None, *, fresh: bool = False) -> tuple[Any, Any]:
+        """Draw one result."""
+        means = self.numbers(result)
+        classes = {key.removeprefix("olrp/"): value for key, value in result.items() if key.startswith("olrp/")}
+        if "olrp_per_class" in result:
+            classes = dict(zip(self.class_titles(result["classes"]), result["olrp_per_class"], strict=True))
+        return class_bars(classes, None, "Optimal LRP", ax) if classes else history([means], self.label, ax)
