@@ -18,6 +18,7 @@ from detmetrics import (
     SegmentationIoU,
 )
 from tests.device import to_device
+from tests.keypoint_problems import keypoint_problem
 from tests.problems import Problem, mask_problem, random_problem
 from tests.segmentation import registry
 
@@ -43,13 +44,14 @@ def test_the_state_lives_on_the_gpu(cuda: torch.device) -> None:
     assert {value.device.type for value in back.values()} == {"cpu"}
 
 
-@pytest.mark.parametrize("iou_type", ["bbox", "segm", "boundary"])
+@pytest.mark.parametrize("iou_type", ["bbox", "segm", "boundary", "keypoints"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_mean_average_precision_has_the_bits_of_the_cpu(iou_type: str, seed: int, cuda: torch.device) -> None:
-    problem = (random_problem if iou_type == "bbox" else mask_problem)(seed)
+    problem = {"bbox": random_problem, "keypoints": keypoint_problem}.get(iou_type, mask_problem)(seed)
     results = []
     for device in ("cpu", cuda):
-        metric = MeanAveragePrecision(iou_type=iou_type, class_metrics=True, **problem.settings).to(device)
+        settings = {"iou_type": iou_type, "class_metrics": True, **problem.settings}
+        metric = MeanAveragePrecision(**settings).to(device)
         metric.update(*on(device, problem))
         results.append(metric.compute())
     assert same_bits(results[1], results[0])
