@@ -12,6 +12,7 @@ from detmetrics.cli.argument_types import positive, shortened, size
 from detmetrics.cli.protocols import PROTOCOLS, Protocol
 
 AGGREGATES = ("dataset", "imagewise", "classwise", "pooled")
+MOST_CLASSES = 4096
 DEFINITIONS = ("deepmind", "monai", "medpy")
 
 
@@ -76,7 +77,10 @@ def _add_labels(command: argparse.ArgumentParser) -> None:
 def _add_surfaces(command: argparse.ArgumentParser) -> None:
     surfaces = command.add_argument_group("surfaces")
     surfaces.add_argument(
-        "--surface", action="store_true", help="also the Hausdorff distance at 95 %%, surface Dice and mean distance"
+        "--surface",
+        action="store_true",
+        help="also the Hausdorff distance at 95 %%, surface Dice and the mean distance of surfaces, of each image; "
+        'classwise where --aggregate is dataset. A class that one side lacks is infinitely far, in JSON "inf"',
     )
     surfaces.add_argument("--surface-definition", choices=DEFINITIONS, help="what a surface is (deepmind)")
     surfaces.add_argument(
@@ -139,6 +143,8 @@ def check(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> Non
         if getattr(arguments, option) is not None and not arguments.surface:
             parser.error(f"--{option.replace('_', '-')}: expected --surface with it")
     num_classes = arguments.num_classes or len(names)
+    if num_classes > MOST_CLASSES:  # the confusion matrix has a cell for each pair
+        parser.error(f"--num-classes: expected at most {MOST_CLASSES}, got {num_classes}")
     arguments.class_names = list(map(str, range(num_classes))) if names is None else list(names)
     _take(arguments, protocol)
 

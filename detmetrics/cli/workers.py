@@ -87,8 +87,9 @@ def in_order(function: Callable[[T], R], items: Sequence[T], workers: int) -> It
             collate_fn=_as_it_is,
             multiprocessing_context=START,
         )
+        results = iter(loader)
     try:
-        for result in loader:
+        for result in results:
             if isinstance(result, _Failure):
                 raise ValueError(result.message)
             yield result

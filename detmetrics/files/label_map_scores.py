@@ -173,6 +173,8 @@ class LabelMapScores:
         counting = self.matrix.configuration
         preds, targets = counting.prepare(preds, targets, self.report.device)
         confusion, invalid = counting.count(preds, targets, per_image=True)  # (1, C + 1, C)
+        if bool(invalid.any()):  # on a GPU it would be found late, and nobody could tell in which file
+            counting.explain(preds, targets)
         ids = torch.tensor([image_id], device=self.report.device)
         with torch.no_grad():
             self.report.commit(preds, targets, ids, counts_of(confusion), invalid)

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from detmetrics import PanopticQuality
 from detmetrics.cli import main
+from detmetrics.files.panoptic import read_segment_ids
 from tests.cli.commands import numbers, torchrun, write
 
 Ids = NDArray[Any]
@@ -158,8 +161,16 @@ def test_shards_workers_and_ranks_give_the_same_bits(tmp_path: Path) -> None:
 
 def test_boundary(tmp_path: Path) -> None:
     files = random_files(tmp_path, 3, 0)
-    masks = numbers("panoptic", *files, out=tmp_path / "1.json")
-    assert numbers("panoptic", *files, "--boundary", out=tmp_path / "2.json")["pq"] <= masks["pq"]
+    metric = PanopticQuality([1, 2], [7], boundary=True)
+    sides = [json.loads(Path(file).read_text())["annotations"] for file in files]
+    for i, (truth, found) in enumerate(zip(*sides, strict=True)):
+        maps = [
+            torch.from_numpy(read_segment_ids(str(Path(file).with_suffix("") / f"{i}.png")))[None] for file in files
+        ]
+        metric.update(maps[1], maps[0], [found["segments_info"]], [truth["segments_info"]])
+    found = numbers("panoptic", *files, "--boundary", out=tmp_path / "2.json")
+    assert found["pq"] == metric.compute()["pq"].item()
+    assert found["pq"] != numbers("panoptic", *files, out=tmp_path / "1.json")["pq"]
 
 
 def test_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +293,19 @@ def test_the_gpu_gives_the_same_counts(folders: list[str], tmp_path: Path, cuda:
     )
 
 
+def test_workers_that_only_read_give_the_same_bits(
+    folders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As for a GPU, but counted here."""
+    monkeypatch.setattr("detmetrics.cli.accumulate.device_of", lambda _: argparse.Namespace(type="elsewhere"))
+    for workers in ("1", "3"):
+        numbers("segmentation", *folders, *BASE, "--workers", workers, out=tmp_path / "1.json")
+        assert (tmp_path / "1.json").read_text() == whole(folders)
+    capsys.readouterr()
+    assert main(["segmentation", *folders, "--num-classes", "4", "--ignore-index", "255", "--workers", "3"]) == 1
+    assert re.match(r"detmetrics: error: \S+\.png: expected labels 0 to 3, got 4; ", capsys.readouterr().err)
+
+
 def test_what_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target, pred = np.array([[0, 0, 1, 9]], np.uint8), np.array([[0, 1, 1, 1]], np.uint8)
     folders = save_folders(tmp_path, [target], [pred])
@@ -376,6 +390,7 @@ def test_a_shard_without_images(folders: list[str], tmp_path: Path, capsys: pyte
         (["--num-classes", "3", "--spacing", "1"], "--spacing: expected --surface with it"),
         (["--num-classes", "3", "--surface", "--spacing", "0"], "expected a number above 0, got '0'"),
         (["--num-classes", "3", "--ignore-index", "x"], "expected a whole number, got 'x'"),
+        (["--num-classes", "5000"], "--num-classes: expected at most 4096, got 5000"),
     ],
 )
 def test_wrong_arguments(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
