@@ -15,7 +15,8 @@ from detmetrics.cli.ranks import num_ranks, on_all_ranks, rank
 from detmetrics.cli.workers import in_order, num_workers
 from detmetrics.state.threads import one_thread
 
-TOGETHER = 8  # images whose states a worker sends at once
+MOST_TOGETHER = 8  # images whose states a worker sends at once
+TURNS = 4  # of a worker at least, so that all of them end at about the same time
 
 Item = Any  # what names an image
 Content = Any  # what its files hold
@@ -60,16 +61,16 @@ def _added(
     scores: Any, make: Any, read: Any, add: Any, items: Sequence[Item], arguments: argparse.Namespace
 ) -> Iterator[int]:
     """Add images; how many at a time."""
+    workers = num_workers(arguments.workers, len(items))
     if device_of(arguments).type == "cpu":
-        groups = [items[at : at + TOGETHER] for at in range(0, len(items), TOGETHER)]
-        states = in_order(
-            functools.partial(_state, make, read, add), groups, num_workers(arguments.workers, len(groups))
-        )
+        together = max(min(MOST_TOGETHER, len(items) // (TURNS * workers)), 1)
+        groups = [items[at : at + together] for at in range(0, len(items), together)]
+        states = in_order(functools.partial(_state, make, read, add), groups, workers)
         for group, state in zip(groups, states, strict=True):
             scores.merge_state({name: _tensors(value) for name, value in state.items()})
             yield len(group)
         return
-    contents = in_order(read, items, num_workers(arguments.workers, len(items)))
+    contents = in_order(read, items, workers)
     for item, content in zip(items, contents, strict=True):
         add(scores, item, content)
         yield 1
