@@ -55,81 +55,10 @@ Each metric has a function of the same name in `detmetrics.functional`, for data
 * `detmetrics.guides.differences`: why is my number different from theirs?
 """
 
-from detmetrics import functional
-from detmetrics.classification.report import ClassificationReport
-from detmetrics.detection.confusion import DetectionConfusionMatrix
-from detmetrics.detection.curves import DetectionCurves
-from detmetrics.detection.errors import DetectionErrors
-from detmetrics.detection.f1_score import DetectionF1Score
-from detmetrics.detection.fbeta_score import DetectionFBetaScore
-from detmetrics.detection.keypoint_report import KeypointReport
-from detmetrics.detection.lrp import LocalizationRecallPrecision
-from detmetrics.detection.lvis import LVISAveragePrecision
-from detmetrics.detection.mean_ap import MeanAveragePrecision
-from detmetrics.detection.mean_iou import DetectionIoU
-from detmetrics.detection.open_images import OpenImagesAveragePrecision
-from detmetrics.detection.precision import DetectionPrecision
-from detmetrics.detection.recall import DetectionRecall
-from detmetrics.detection.report import DetectionReport
-from detmetrics.intervals import Interval, bootstrap
-from detmetrics.panoptic.instances import InstanceQuality
-from detmetrics.panoptic.quality import PanopticQuality
-from detmetrics.segmentation.accuracy import SegmentationAccuracy
-from detmetrics.segmentation.average_surface_distance import AverageSurfaceDistance
-from detmetrics.segmentation.boundary_f1 import SegmentationBoundaryF1Score
-from detmetrics.segmentation.boundary_iou import SegmentationBoundaryIoU
-from detmetrics.segmentation.confusion import SegmentationConfusionMatrix
-from detmetrics.segmentation.f1_score import SegmentationF1Score
-from detmetrics.segmentation.fbeta_score import SegmentationFBetaScore
-from detmetrics.segmentation.hausdorff import HausdorffDistance
-from detmetrics.segmentation.iou import SegmentationIoU
-from detmetrics.segmentation.precision import SegmentationPrecision
-from detmetrics.segmentation.recall import SegmentationRecall
-from detmetrics.segmentation.report import SegmentationReport
-from detmetrics.segmentation.specificity import SegmentationSpecificity
-from detmetrics.segmentation.surface_dice import SurfaceDice
-from detmetrics.segmentation.trimap_iou import SegmentationTrimapIoU
-from detmetrics.state.collection import MetricCollection
-from detmetrics.state.metric import Metric
+import lazy_loader
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "AverageSurfaceDistance",
-    "ClassificationReport",
-    "DetectionConfusionMatrix",
-    "DetectionCurves",
-    "DetectionErrors",
-    "DetectionF1Score",
-    "DetectionFBetaScore",
-    "DetectionIoU",
-    "DetectionPrecision",
-    "DetectionRecall",
-    "DetectionReport",
-    "HausdorffDistance",
-    "InstanceQuality",
-    "Interval",
-    "KeypointReport",
-    "LVISAveragePrecision",
-    "LocalizationRecallPrecision",
-    "MeanAveragePrecision",
-    "Metric",
-    "MetricCollection",
-    "OpenImagesAveragePrecision",
-    "PanopticQuality",
-    "SegmentationAccuracy",
-    "SegmentationBoundaryF1Score",
-    "SegmentationBoundaryIoU",
-    "SegmentationConfusionMatrix",
-    "SegmentationF1Score",
-    "SegmentationFBetaScore",
-    "SegmentationIoU",
-    "SegmentationPrecision",
-    "SegmentationRecall",
-    "SegmentationReport",
-    "SegmentationSpecificity",
-    "SegmentationTrimapIoU",
-    "SurfaceDice",
-    "bootstrap",
-    "functional",
-]
+# The names are those of __init__.pyi. Importing torch takes seconds, in which the command could have said what is wrong
+# with its arguments, so each name is imported when it is asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -24,12 +24,19 @@ Values = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Interval:
-    """A result and how sure it is. All are float64 of the shape of the result, on the CPU; NaN where undefined."""
+    """A result and how sure it is. All are float64 of the shape of the result, on the CPU; NaN where undefined.
+
+    Attributes:
+        value: The result for all images.
+        low: The lower end of the interval.
+        high: The upper end.
+        standard_error: The standard deviation over the samples.
+    """
 
     value: Tensor
     low: Tensor
     high: Tensor
-    standard_error: Tensor  # the standard deviation over the samples
+    standard_error: Tensor
 
     def __str__(self) -> str:
         if self.value.ndim:

@@ -73,3 +73,19 @@ def test_inputs_are_the_files_that_are_read() -> None:
     assert parse(["evaluate", "gt.json", "dt.json"]).inputs == [Path("gt.json"), Path("dt.json")]
     assert parse(["merge", "1.pt", "2.pt"]).inputs == [Path("1.pt"), Path("2.pt")]
     assert parse(["demo"]).inputs == []
+
+
+@pytest.mark.parametrize("given", [["--help"], ["evaluate", "--help"], ["demo", "--images", "none"], ["--version"]])
+def test_help_and_wrong_arguments_are_answered_without_torch(given: list[str]) -> None:
+    """Importing torch takes seconds."""
+    ask = f"""
+import sys
+from detmetrics.cli import main
+try:
+    main({given})
+except SystemExit:
+    pass
+print("torch" in sys.modules, "numpy" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False False"

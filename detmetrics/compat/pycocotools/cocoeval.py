@@ -178,7 +178,12 @@ class COCOeval:
         return "computeOks" if self.params.iouType == "keypoints" else "computeIoU"
 
     def computeOks(self, imgId: Any, catId: Any) -> Any:
-        """The similarities of the keypoints of an image and a category; see :meth:`computeIoU`."""
+        """The similarities of the keypoints of an image and a category; see :meth:`computeIoU`.
+
+        Args:
+            imgId: The image.
+            catId: The category; -1 for all.
+        """
         return COCOeval.computeIoU(self, imgId, catId)
 
     def computeIoU(self, imgId: Any, catId: Any) -> Any:
