@@ -59,9 +59,8 @@ def deeplab2(root: Path, tmp_path: Path, names: list[str]) -> list[str]:
             found[(pictures[2] == [int(x) for x in colour.split(",")]).all(-1)] = label
         for side, labels, instance in (("gt", wanted, pictures[0]), ("pred", found, pictures[1])):
             ids = np.where(labels > 0, labels * 256 + instance[..., 0], 0)
-            present = [int(i) for i in np.unique(ids) if i]
             sides[side][0].append(ids)
-            sides[side][1].append([{"id": i, "category_id": i // 256} for i in present])
+            sides[side][1].append([{"id": i, "category_id": i // 256} for i in np.unique(ids).tolist() if i])
     categories = [{"id": i, "name": f"class {i}", "isthing": 1} for i in range(1, 7)]
     return [save_side(tmp_path, side, categories, *content) for side, content in sides.items()]
 
