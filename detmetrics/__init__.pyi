@@ -34,6 +34,7 @@ from .segmentation.report import SegmentationReport
 from .segmentation.specificity import SegmentationSpecificity
 from .segmentation.surface_dice import SurfaceDice
 from .segmentation.trimap_iou import SegmentationTrimapIoU
+from .slices import Slice, evaluate_slices
 from .state.collection import MetricCollection
 from .state.metric import Metric
 
@@ -74,7 +75,9 @@ __all__ = [
     "SegmentationReport",
     "SegmentationSpecificity",
     "SegmentationTrimapIoU",
+    "Slice",
     "SurfaceDice",
     "bootstrap",
+    "evaluate_slices",
     "functional",
 ]

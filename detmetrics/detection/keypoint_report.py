@@ -187,6 +187,10 @@ class KeypointReport(Metric):
         self.append("images", torch.cat([keys[:, None], found.images[:, 1:]], dim=1))
         self.append("errors", found.errors.view(torch.int64))
 
+    def rows_of_images(self) -> dict[str, dict[str, int]]:
+        """The images, with the column that counts the targets whose errors are kept."""
+        return {"images": {"errors": NUM_IMAGE_COLUMNS - 1}}
+
     def checked_states(self, incoming: Mapping[str, Any]) -> State:
         """States from elsewhere, on this device, if no reader can go astray because of them."""
         checked = super().checked_states(incoming)

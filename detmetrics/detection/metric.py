@@ -231,6 +231,10 @@ class DetectionMetric(Metric):
         for part, chunk in found._asdict().items():
             self.append(f"{name}_{part}", chunk)
 
+    def rows_of_images(self) -> dict[str, dict[str, int]]:
+        """The images of each similarity, with the columns that count their detections, targets and overlaps."""
+        return {f"{name}_images": {f"{name}_{part}": at for part, at in rows.COUNTS.items()} for name in self.iou_types}
+
     def checked_states(self, incoming: Mapping[str, Any]) -> State:
         """States from elsewhere, on this device, if no reader can go astray because of them."""
         checked = super().checked_states(incoming)

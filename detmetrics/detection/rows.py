@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from detmetrics.count.repeats import Ids, Repeats, id_of
-from detmetrics.detection.duplicates import KEY, NOTES, NUM_DETECTIONS, NUM_OVERLAPS, distinct_images
+from detmetrics.detection.duplicates import KEY, NOTES, NUM_DETECTIONS, NUM_OVERLAPS, NUM_TARGETS, distinct_images
 from detmetrics.detection.inputs import OTHER_COLUMNS, Batch, find_invalid
 from detmetrics.match.evaluation_data import ABSENT, EvaluationData, Facts
 from detmetrics.overlap.similarity import Similarity
@@ -17,6 +17,7 @@ from detmetrics.ragged import exclusive_cumsum, owners, ranges
 from detmetrics.state.rows import FIRST_ARRIVAL
 
 WIDTHS = {"images": 6, "detections": 3, "targets": 3, "overlaps": 2}  # int64 columns of each kind of row
+COUNTS = {"detections": NUM_DETECTIONS, "targets": NUM_TARGETS, "overlaps": NUM_OVERLAPS}  # columns of images
 ORDERED_WIDTHS = {**WIDTHS, "detections": 4}  # where the places of detections are kept
 
 NOTE_DTYPE = 7  # lowest bits of an image's notes: index of the dtype of its scores, or NO_SCORES

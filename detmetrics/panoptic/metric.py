@@ -71,6 +71,10 @@ class PanopticMetric(Metric):
             if value != getattr(self.configuration, name):
                 raise ValueError(f"{name}: fixed when a {type(self).__name__} is made, since its state depends on it")
 
+    def rows_of_images(self) -> dict[str, dict[str, int]]:
+        """The images, with the column that counts their outcomes."""
+        return {"images": {"outcomes": rows.NUM_ROWS}}
+
     def checked_states(self, incoming: Mapping[str, Any]) -> State:
         """States from elsewhere, on this device, if no reader can go astray because of them."""
         checked = super().checked_states(incoming)

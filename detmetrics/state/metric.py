@@ -14,6 +14,7 @@ from torch import Tensor
 from detmetrics.settings import Settings
 from detmetrics.state.devices import no_autocast
 from detmetrics.state.rows import Chunks, Layout, TotalsVersion, check_tensor, edits, renumbered
+from detmetrics.state.slices import slice_state
 from detmetrics.state.sync import State
 from detmetrics.state.torchmetrics import Adapter
 
@@ -211,7 +212,16 @@ class Metric(Adapter):
                 owner.reading = version, self.read_state()
         return owner.reading[1]
 
-    # ----------------------------------------------------------------------------------------------------- merging
+    # ------------------------------------------------------------------------------------------- slicing and merging
+
+    slice = slice_state
+
+    def rows_of_images(self) -> dict[str, dict[str, int]]:
+        """The keyed states, and for each those with further rows of its images, with the column that counts them.
+
+        Those rows are image after image, in the order of the keyed ones.
+        """
+        return {name: {} for name in self.base_names if self.layouts[self.state_name(name)].keyed}
 
     def merge_state(self, incoming_state: dict[str, Any] | torchmetrics.Metric) -> None:
         """Add the state of another metric, or a ``metric_state`` kept from one.
