@@ -68,6 +68,7 @@ AIMS: tuple[Ratio | Call, ...] = (
     Ratio("detection_counts-cpu", STREAMED, 1.0, "ultrafast-pycocotools, in batches"),
     Ratio("detection_counts-cpu", ONE_CALL, 1.0, "ultrafast-pycocotools, one batch"),
     Ratio("detection_dense-cpu", STREAMED, 3.0, "pycocotools, one batch"),
+    *(Ratio("detection_lvis-cpu", STREAMED, 1.0, f"{peer}, one batch") for peer in ("hotcoco", "vernier")),
     *(Ratio("keypoints-cpu", STREAMED, 1.0, peer) for peer in ("ultrafast-pycocotools", "hotcoco")),
     *(Ratio(f"{result}-{BUSY}", ours, 2.3, ours, result) for result, ours in BESIDE_BUSY),
     Ratio("detection_map-cuda", STREAMED, 0.05, "torchmetrics with faster-coco-eval, in batches"),

@@ -66,7 +66,7 @@ def detmetrics_in_batches(data: DetectionData, meter: Meter, **options: Any) -> 
             metric.update(preds, target)
     with meter("compute"):
         result = twelve(metric.compute())
-    meter.note("state, bytes a detection", _state_bytes(metric) / data.num_detections)
+    meter.note("state, bytes a detection", state_bytes(metric) / data.num_detections)
     return result
 
 
@@ -236,7 +236,7 @@ def twelve(result: dict[str, Any]) -> Statistics:
     return named([float(result[name]) for name in STATISTICS])
 
 
-def _state_bytes(metric: Any) -> int:
+def state_bytes(metric: Any) -> int:
     states = metric.metric_state.values()
     chunks = [chunk for state in states for chunk in (state if isinstance(state, list) else [state])]
     return sum(chunk.numel() * chunk.element_size() for chunk in chunks)

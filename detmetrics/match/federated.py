@@ -10,6 +10,8 @@ from torch import Tensor
 from detmetrics.match.evaluation_data import ABSENT, NOT_EXHAUSTIVE, PRESENT, EvaluationData
 from detmetrics.ragged import descending_key, distinct, invert, lexsort, occurrences, ranges, rank_in_run, run_starts
 
+Pairs = tuple[Tensor, Tensor]  # images and labels
+
 
 def federated(data: EvaluationData, max_detections: int | None = None, all_targets: bool = False) -> EvaluationData:
     """What counts where an image is annotated for some classes only.
@@ -27,13 +29,11 @@ def federated(data: EvaluationData, max_detections: int | None = None, all_targe
     ``OpenImagesDetectionChallengeEvaluator`` of TensorFlow's object detection API.
     """
     targets = ((data.target_areas > 0) | all_targets).nonzero().squeeze(1)
-    pairs = [(data.target_image.index_select(0, targets), data.target_labels.index_select(0, targets))]
-    spared: list[tuple[Tensor, Tensor]] = []
-    if data.facts is not None:
-        for flags, listed in ((ABSENT | PRESENT, pairs), (NOT_EXHAUSTIVE, spared)):
-            at = (data.facts.flags & flags != 0).nonzero().squeeze(1)
-            listed.append((data.facts.image.index_select(0, at), data.facts.labels.index_select(0, at)))
-    kept = _detections_of(data, pairs)
+    there = data.target_image.index_select(0, targets), data.target_labels.index_select(0, targets)
+    own, judged, verified, open_ended = _numbers(
+        data, there, _facts(data, ABSENT | PRESENT), _facts(data, NOT_EXHAUSTIVE)
+    )
+    kept = _within(own, torch.cat([judged, verified]))
     takes_part = data.areas.index_select(0, kept) > 0
     if max_detections is not None:
         best = _best_of_images(data, max_detections)
@@ -41,17 +41,34 @@ def federated(data: EvaluationData, max_detections: int | None = None, all_targe
             takes_part &= best.index_select(0, kept)
     kept = kept[takes_part]
     is_spared = torch.zeros_like(data.labels, dtype=torch.bool)
-    is_spared[_detections_of(data, spared)] = True
+    is_spared[_within(own, open_ended)] = True
     return dataclasses.replace(data.among(kept, targets), spared=is_spared.index_select(0, kept))
 
 
-def _detections_of(data: EvaluationData, pairs: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """The detections of pairs of image and label, ``(n,)`` indices, ascending."""
-    image, labels = (torch.cat(part) for part in zip(*pairs, strict=True)) if pairs else (data.image[:0],) * 2
-    classes = distinct(data.labels, labels)
-    number = image * len(classes) + torch.searchsorted(classes, labels)
-    number = number.unique()  # ascending, as the detections are
-    own = data.image * len(classes) + torch.searchsorted(classes, data.labels)
+def _facts(data: EvaluationData, flags: int) -> Pairs:
+    """The images and labels of facts with one of the flags."""
+    if data.facts is None:
+        return data.image[:0], data.labels[:0]
+    at = (data.facts.flags & flags != 0).nonzero().squeeze(1)
+    return data.facts.image.index_select(0, at), data.facts.labels.index_select(0, at)
+
+
+def _numbers(data: EvaluationData, *pairs: Pairs) -> list[Tensor]:
+    """A number for each pair of image and label, ascending as these do: of the detections, and of ``pairs``."""
+    classes = distinct(data.classes, *(labels for _, labels in pairs))
+    low, high = (int(classes[i]) for i in (0, -1)) if len(classes) else (0, 0)
+    size = high - low + 1
+    if size * len(data.keys) < 1 << 62:  # labels number themselves
+        return [image * size + (labels - low) for image, labels in ((data.image, data.labels), *pairs)]
+    return [
+        image * len(classes) + torch.searchsorted(classes, labels)
+        for image, labels in ((data.image, data.labels), *pairs)
+    ]
+
+
+def _within(own: Tensor, number: Tensor) -> Tensor:
+    """Where in ``own`` (N,), ascending, one of the numbers is, ``(n,)`` indices, ascending."""
+    number = number.unique()
     first = torch.searchsorted(own, number)
     count = torch.searchsorted(own, number, right=True) - first
     return ranges(first, count, int(count.sum()))
