@@ -2,6 +2,7 @@
 
 from . import functional as functional
 from .classification.report import ClassificationReport
+from .comparison import Comparison, compare
 from .detection.confusion import DetectionConfusionMatrix
 from .detection.curves import DetectionCurves
 from .detection.errors import DetectionErrors
@@ -43,6 +44,7 @@ __version__: str
 __all__ = [
     "AverageSurfaceDistance",
     "ClassificationReport",
+    "Comparison",
     "DetectionConfusionMatrix",
     "DetectionCurves",
     "DetectionErrors",
@@ -78,6 +80,7 @@ __all__ = [
     "Slice",
     "SurfaceDice",
     "bootstrap",
+    "compare",
     "evaluate_slices",
     "functional",
 ]

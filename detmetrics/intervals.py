@@ -86,14 +86,30 @@ def bootstrap(
         >>> print(bootstrap(metric, num_samples=200)["map"])
         0.4543 [0.3975, 0.4888]
     """
-    num_samples = arguments.limit("num_samples", num_samples)
+    check_arguments(num_samples, confidence, method)
+    sampler = Sampler(metric, seed, groups)
+    samples = sampler.values(sampler.draws(num_samples))
+    left_out = sampler.values(sampler.without_blocks()) if method == "bca" else None
+    return intervals_of(sampler.value, samples, left_out, confidence)
+
+
+def check_arguments(num_samples: int, confidence: float, method: str) -> None:
+    """Raise a ``ValueError`` unless the arguments of a bootstrap fit."""
+    arguments.limit("num_samples", num_samples)
     arguments.choice("method", method, METHODS)
     if not 0 < confidence < 1:
         raise arguments.fail("confidence", "a number between 0 and 1", confidence)
-    sampler = Sampler(metric, seed, groups)
-    value = sampler.value
-    samples = sampler.values(sampler.draws(num_samples))
-    left_out = sampler.values(sampler.without_blocks()) if method == "bca" else None
+
+
+def intervals_of(value: Values, samples: Values, left_out: Values | None, confidence: float) -> dict[str, Interval]:
+    """Intervals from the results of samples.
+
+    Args:
+        value: The results for all images, ``(...)`` each.
+        samples: Those of S samples, ``(S, ...)`` each.
+        left_out: Those without each block of images, for BCa; None for the quantiles of the samples.
+        confidence: How often an interval should hold the true value.
+    """
     tail = (1 - confidence) / 2
     found = {}
     for key, own in value.items():
