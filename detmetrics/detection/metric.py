@@ -159,7 +159,7 @@ class DetectionMetric(Metric):
                 all images or for none. For keypoints ``keypoints`` (M, K, 3), x, y and visibility (labelled above 0),
                 ``boxes``, and optionally ``num_keypoints`` (M,), by default the number of labelled ones: targets with 0
                 are ignored. The area is by default .53 times that of the box. For facts about the classes of an image
-                see :class:`detmetrics.LVISAveragePrecision`.
+                see :class:`detmetrics.LVISAveragePrecision`, for groups :class:`detmetrics.OpenImagesAveragePrecision`.
 
         Raises:
             ValueError: if a batch does not fit; nothing is changed. On a GPU, values (not finite, negative sizes) are

@@ -22,7 +22,7 @@ class OpenImagesAveragePrecision(DetectionMetric):
     ``neg_category_ids``, the labels that people have verified; detections of other classes do not. Targets with
     ``is_group_of`` are groups: a detection with at least half of its area inside (the IoU threshold) has found the
     group, whatever its size. A group counts as one target, the best detection in it is right, the others count neither
-    way. With a ``hierarchy`` each target counts for all classes above its own, as do labels that are present; an absent
+    way; for other metrics it is a crowd. With a ``hierarchy`` each target counts for all classes above its own, as do labels that are present; an absent
     one counts for all classes below. Detections are not expanded: predict the classes above as well.
 
     A detection is matched to the object that it overlaps most, and is a mistake where a better one has that object. The

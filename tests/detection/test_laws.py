@@ -150,13 +150,6 @@ REGISTRY: dict[str, Entry] = {
         ],
         {"iou_threshold": 0.3, "zero_division": 0.0},
     ),
-    "OpenImagesAveragePrecision of masks": Entry(
-        functional.open_images_average_precision,
-        lambda seed, image_ids: federated(seed, image_ids, masks),
-        with_nan_score,
-        [{"iou_type": "segm", "hierarchy": HIERARCHY}],
-        {"iou_threshold": 0.3, "hierarchy": {0: 90}},
-    ),
     "LVISAveragePrecision of masks": Entry(
         functional.lvis_average_precision,
         lambda seed, image_ids: federated(seed, image_ids, masks),

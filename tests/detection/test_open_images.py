@@ -64,12 +64,12 @@ def check(seed: int) -> float:
 
 
 def test_random_problems_equal_a_loop_over_boxes() -> None:
-    assert sum(0 < check(seed) < 1 for seed in (*range(200), 365)) > 90
+    assert sum(0 < check(seed) < 1 for seed in (*range(120), 365)) > 50
 
 
 @pytest.mark.slow
 def test_many_random_problems_equal_a_loop_over_boxes() -> None:
-    assert sum(0 < check(seed) < 1 for seed in range(200, 4000)) > 1500
+    assert sum(0 < check(seed) < 1 for seed in range(120, 4000)) > 1500
 
 
 # ----------------------------------------------------------------------------------------------------------- hotcoco
