@@ -12,7 +12,12 @@
 | How good is each class? | `detmetrics.DetectionReport` |
 | Which classes does it take for which? | `detmetrics.DetectionConfusionMatrix` |
 | Are the boxes that it finds labelled well? | `detmetrics.DetectionReport` with `matched_only=True` |
-| The same for masks? | each of them with `iou_type="segm"` or `"boundary"` |
+| Which kinds of errors cost most? | `detmetrics.DetectionErrors` |
+| One number with the best threshold of each class? | `detmetrics.LocalizationRecallPrecision` |
+| How tight are the boxes that it finds? | `detmetrics.DetectionIoU` |
+| The number of LVIS or Open Images? | `detmetrics.LVISAveragePrecision`, `detmetrics.OpenImagesAveragePrecision` |
+| The same for masks or keypoints? | each of them with `iou_type="segm"`, `"boundary"` or `"keypoints"` |
+| Which joints does a pose model miss? | `detmetrics.KeypointReport` |
 
 # Semantic segmentation
 
@@ -39,6 +44,16 @@
 | question | metric |
 | --- | --- |
 | scikit-learn's report, from batches and all ranks? | `detmetrics.ClassificationReport` |
+
+# How sure, and which is better?
+
+| question | function |
+| --- | --- |
+| How much would a result change with other images? | `detmetrics.bootstrap` |
+| Is the new model better, and on which images? | `detmetrics.compare` |
+| How good is it at night, on small objects, in crowds? | `detmetrics.evaluate_slices` |
+
+They work with every metric whose state tells images apart, and match nothing again.
 
 # Several at once
 
