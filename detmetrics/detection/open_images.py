@@ -22,16 +22,17 @@ class OpenImagesAveragePrecision(DetectionMetric):
     ``neg_category_ids``, the labels that people have verified; detections of other classes do not. Targets with
     ``is_group_of`` are groups: a detection with at least half of its area inside (the IoU threshold) has found the
     group, whatever its size. A group counts as one target, the best detection in it is right, the others count neither
-    way; for other metrics it is a crowd. With a ``hierarchy`` each target counts for all classes above its own, as do labels that are present; an absent
-    one counts for all classes below. Detections are not expanded: predict the classes above as well.
+    way; for other metrics it is a crowd. With a ``hierarchy`` each target counts for all classes above its own, as do
+    labels that are present; an absent one counts for all classes below. Detections are not expanded: predict the
+    classes above as well.
 
     A detection is matched to the object that it overlaps most, and is a mistake where a better one has that object. The
     average precision is the area under the best precision at each recall or beyond.
 
     Others differ. TensorFlow's evaluator, the reference, repeats a target twice for a class to which two ways lead
     through a common one, so that one of the two is always missed; here it counts once. It leaves equal scores in any
-    order; here that of the images decides. hotcoco lets a detection whose object is taken have the next best one, as
-    COCO does, and reads no verified labels: the reference does not, nor does this.
+    order; here that of the images decides. hotcoco gives a detection whose object is taken the next best one, as COCO
+    does, and takes no account of verified labels: in both the reference is right, and followed here.
 
     The state is that of :class:`detmetrics.MeanAveragePrecision`; with a hierarchy it keeps the overlaps between
     classes, too. The function is :func:`detmetrics.functional.open_images_average_precision`.
