@@ -25,12 +25,20 @@ Attributes = Mapping[str, Mapping[str, "Iterable[int] | Tensor"]]
 
 @dataclass(frozen=True)
 class Slice:
-    """What a metric says about a part of its images."""
+    """What a metric says about a part of its images.
 
-    result: Any  # of compute()
-    num_images: int  # that were seen
-    num_missing: int  # that should be in it, and were not seen
-    is_small: bool  # fewer images than were asked for: the result may be noise
+    Attributes:
+        result: What ``compute()`` returns for it.
+        num_images: How many of its images were seen.
+        num_missing: How many should be in it, and were not seen.
+        is_small: Whether it has fewer images than were asked for, so that the result may be noise.
+        intervals: What :func:`detmetrics.bootstrap` returns for it, if samples were asked for.
+    """
+
+    result: Any
+    num_images: int
+    num_missing: int
+    is_small: bool
     intervals: dict[str, Interval] | None = None
 
     @property

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 SITE = Path(__file__).resolve().parent.parent / ".site"
-SECTIONS = {"Args", "Attributes", "Example", "Raises", "Returns", "Source", "Yields"}
+SECTIONS = {"Args", "Attributes", "Example", "Raises", "Returns", "Source", "Warns", "Yields"}
 
 
 class Page(html.parser.HTMLParser):
