@@ -83,6 +83,14 @@ def fraction(name: str, value: Any) -> float:
     return float(value)
 
 
+def not_negative(name: str, value: Any) -> float:
+    """A finite number, 0 or more."""
+    given, value = value, plain(value)
+    if not _is_number(value) or not 0 <= value < math.inf:
+        raise fail(name, "a finite number, 0 or more", given)
+    return float(value)
+
+
 def fractions(name: str, values: Any) -> tuple[float, ...]:
     """Numbers in [0, 1], at least one."""
     listed = listing(name, values, "numbers in [0, 1]")

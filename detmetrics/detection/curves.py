@@ -9,7 +9,7 @@ from torch import Tensor
 
 from detmetrics import arguments
 from detmetrics.detection.metric import DetectionMetric, evaluated
-from detmetrics.detection.score_curves import score_curves
+from detmetrics.detection.score_curves import afroc, score_curves
 from detmetrics.detection.settings import CurvesSettings
 from detmetrics.overlap.mask_words import MASK_BUDGET
 from detmetrics.overlap.similarity import Items
@@ -69,6 +69,8 @@ class DetectionCurves(DetectionMetric):
         [1.0, 0.5]
         >>> {name: value.item() for name, value in curves.scalars().items() if "macro" not in name}
         {'best_f1': 1.0, 'best_score_threshold': 0.75}
+        >>> curves.highest_recall(precision=0.9).score_threshold.tolist()  # of class 0, and of all classes pooled
+        [0.75, 0.75]
     """
 
     higher_is_better = None
@@ -123,9 +125,9 @@ class DetectionCurves(DetectionMetric):
 
         Returns:
             :class:`detmetrics.reduce.curves.ScoreCurves`, float64 in [0, 1] but for scores, ``classes`` and
-            ``offsets``. Undefined are recall and average precision without targets, a best F with neither targets nor
-            detections, and a best threshold without detections; ``zero_division`` stands for them, but for a
-            threshold always NaN.
+            ``offsets`` and counts. Its methods say which threshold meets a constraint. Undefined are recall and average
+            precision without targets, a best F with neither targets nor detections, and a best threshold without
+            detections; ``zero_division`` stands for them, but for a threshold always NaN.
 
         Raises:
             ValueError: if predictions came without scores.
@@ -135,6 +137,22 @@ class DetectionCurves(DetectionMetric):
     def scalars(self) -> dict[str, Tensor]:
         """``compute().scalars()``, for ``self.log_dict``."""
         return self.compute().scalars()
+
+    def afroc(self) -> Tensor:
+        """The area under the alternative FROC curve of each class.
+
+        The curve has recall over the share of the images without targets of the class that have a false positive; its
+        area is the chance that a target scores higher than the best false positive of such an image, half of it where
+        both are equal or neither is marked. All ranks must call it, unless ``compute()`` was called since the last
+        update.
+
+        Returns:
+            ``(C + 1,)`` float64, all classes pooled last; ``zero_division`` without targets or without such images.
+
+        Source: Chakraborty and Winter, Free-response methodology: alternate analysis and a new observer-performance
+        experiment (Radiology 1990).
+        """
+        return afroc(self.data(), self.settings)
 
     def plot(
         self, val: Any = None, ax: Any = None, *, kind: str = "precision_recall", name: str | None = None
@@ -146,8 +164,9 @@ class DetectionCurves(DetectionMetric):
                 on all ranks.
             ax: A matplotlib axis to draw on.
             kind: ``"precision_recall"``: a line per class and one for all. ``"score"``: precision, recall and F-score
-                against the score threshold, with the best point. Over several results: the average precision (the area
-                below the lines) of each class, or the best F-score and its threshold.
+                against the score threshold, with the best point. ``"froc"``: recall against false positives an image.
+                Over several results: the average precision (the area below the lines) of each class, the best F-score
+                and its threshold, or the FROC score.
             name: The class that ``kind="score"`` is about; None for all classes pooled.
 
         Returns:
@@ -167,7 +186,7 @@ class DetectionCurves(DetectionMetric):
         """
         from detmetrics.show.plot import pictures
 
-        arguments.choice("kind", kind, ("precision_recall", "score"))
+        arguments.choice("kind", kind, ("precision_recall", "score", "froc"))
         if name is not None and kind != "score":
             raise ValueError(f"name: expected None with kind={kind!r}, which draws every class, got {name!r}")
         return pictures.draw(pictures.Curves(kind, name, self.class_titles), val, self.compute, ax)

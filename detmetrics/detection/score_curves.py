@@ -9,10 +9,10 @@ from detmetrics.count.outcomes import Outcome, decide, kept_detections
 from detmetrics.detection.classes import by_class, class_labels
 from detmetrics.detection.operating_point import outcomes_from
 from detmetrics.detection.settings import RECALL_POINTS, CurvesSettings
-from detmetrics.match.coco import count_targets
+from detmetrics.match.coco import count_targets, counted_targets
 from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.match.voc import match_voc
-from detmetrics.ragged import descending_key, lexsort
+from detmetrics.ragged import descending_key, lexsort, occurrences, run_starts
 from detmetrics.reduce import areas, curves, formulas
 from detmetrics.reduce.averages import defined_mean
 from detmetrics.reduce.curves import ScoreCounts, ScoreCurves
@@ -57,6 +57,10 @@ def score_curves(data: EvaluationData, settings: CurvesSettings) -> ScoreCurves:
         average_precision_voc11=voc11.nan_to_num(undefined),
         average_precision_voc=voc.nan_to_num(undefined),
         beta=torch.tensor(settings.beta, dtype=torch.float64, device=labels.device),
+        true_positives=counts.tp,
+        false_positives=counts.fp,
+        num_targets=num_targets,
+        num_images=torch.tensor(len(data.keys), device=labels.device),
     )
 
 
@@ -88,6 +92,41 @@ def _ranking(data: EvaluationData, outcome: Outcome, labels: Tensor) -> tuple[Te
     order = counted.index_select(0, torch.cat([by_label, lexsort(by_score)]))  # (2 K,)
     group = torch.cat([group.index_select(0, by_label), torch.full_like(group, len(labels))])
     return group, data.scores.index_select(0, order), hit.index_select(0, order)
+
+
+def afroc(data: EvaluationData, settings: CurvesSettings) -> Tensor:
+    """The areas of evaluation data; see the ``afroc()`` of :class:`DetectionCurves`.
+
+    Args:
+        data: What was read from a state.
+        settings: The IoU threshold, area range, limit and classes.
+    """
+    labels = class_labels(data, settings)
+    outcome, data = outcomes_from(data, settings, -torch.inf), by_class(data, settings)
+    counted = counted_targets(data, [settings.area_bounds])[0].nonzero().squeeze(1)
+    image = [x.index_select(0, at) for x, at in ((data.image, outcome.wrong), (data.target_image, counted))]
+    label = [x.index_select(0, at) for x, at in ((data.labels, outcome.wrong), (data.target_labels, counted))]
+    group = [torch.searchsorted(labels, own) for own in label]
+    size = len(labels)
+    # All classes pooled are one more class, of every false positive and every target.
+    image, group = ([torch.cat([x, x]) for x in image], [torch.cat([x, torch.full_like(x, size)]) for x in group])
+    wrong, found = (torch.cat([x, x]) for x in (outcome.wrong, outcome.detection))
+    hit_group = torch.searchsorted(labels, data.labels.index_select(0, outcome.detection))
+    hit_group = torch.cat([hit_group, torch.full_like(hit_group, size)])
+    occupied, cell = (image[i] * (size + 1) + group[i] for i in (1, 0))
+    normal = len(data.keys) - occurrences(occupied.unique() % (size + 1), size + 1)  # (C + 1,) images without targets
+    kept = (~torch.isin(cell, occupied)).nonzero().squeeze(1)
+    scores = data.scores.index_select(0, wrong.index_select(0, kept))
+    order = lexsort(cell.index_select(0, kept), descending_key(scores))
+    worst = order[run_starts(cell.index_select(0, kept).index_select(0, order))]  # the best false positive of each
+    return areas.area_of_pairs(
+        scores.index_select(0, worst),
+        group[0].index_select(0, kept).index_select(0, worst),
+        normal,
+        data.scores.index_select(0, found),
+        hit_group,
+        occurrences(group[1], size + 1),
+    ).nan_to_num(settings.zero_division)
 
 
 def _best_macro(f_beta: Tensor, counts: ScoreCounts, num_targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics.ragged import rank_in_run, run_starts
+from detmetrics.ragged import descending_key, from_zero, lexsort, occurrences, rank_in_run, run_starts
 from detmetrics.reduce.averages import defined_mean
 from detmetrics.reduce.curves import ScoreCounts
 from detmetrics.reduce.formulas import divide
@@ -95,3 +95,51 @@ def sum_groups(values: Tensor, group: Tensor, num_groups: int) -> Tensor:
         kept = (rank % 2 == 0).nonzero().squeeze(1)
         values, group, rank = (x.index_select(0, kept) for x in (values, group, rank // 2))
     return values.new_zeros(num_groups).index_copy_(0, group, values)
+
+
+def area_of_pairs(
+    low: Tensor, low_group: Tensor, num_low: Tensor, high: Tensor, high_group: Tensor, num_high: Tensor
+) -> Tensor:
+    """The share of pairs in which the second score is above the first, half of the pairs of equal scores counted.
+
+    It is the area under the curve of the shares of both that reach a score, Wilcoxon's statistic. Members without a
+    score are below all others, and equal to one another.
+
+    Args:
+        low: ``(n,)`` float64, the scores of the first members.
+        low_group: ``(n,)`` int64 in [0, G).
+        num_low: ``(G,)`` int64, how many first members each group has, with a score or without.
+        high: ``(m,)`` float64, those of the second.
+        high_group: ``(m,)`` int64.
+        num_high: ``(G,)`` int64.
+
+    Returns:
+        ``(G,)`` float64; NaN for a group without pairs.
+
+    Example:
+        >>> group = torch.tensor([0, 0])
+        >>> low, high = torch.tensor([0.2, 0.5]), torch.tensor([0.5, 0.9])
+        >>> area_of_pairs(low, group, torch.tensor([2]), high, group, torch.tensor([2])).item()
+        0.875
+    """
+    size = len(num_low)
+    order = lexsort(torch.cat([low_group, high_group]), -descending_key(torch.cat([low, high]).double()))
+    scores, group = (torch.cat(pair).index_select(0, order) for pair in ((low, high), (low_group, high_group)))
+    is_low = order < len(low)
+    # Of each score: how many first members of the group are below, and how many are equal.
+    seen = from_zero(is_low.cumsum(0))
+    starts = run_starts(group, scores)
+    first = (
+        torch.where(starts, torch.arange(len(order), device=order.device), 0).cummax(0).values if len(order) else order
+    )
+    run = starts.cumsum(0) - 1
+    equal = torch.zeros_like(order).index_add_(0, run, is_low.long()).index_select(0, run)
+    group_start = torch.searchsorted(group, torch.arange(size, device=order.device))
+    below = seen.index_select(0, first) - seen.index_select(0, group_start).index_select(0, group)
+    twice = (2 * below + equal).masked_fill(is_low, 0)
+    total = torch.zeros(size, dtype=torch.int64, device=order.device).index_add_(0, group, twice)
+    unscored_low, unscored_high = (
+        number - occurrences(own, size) for number, own in ((num_low, low_group), (num_high, high_group))
+    )
+    total += unscored_low * (2 * num_high - unscored_high)
+    return divide(total, 2 * num_low * num_high)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from detmetrics.ragged import descending_key, from_zero, lexsort, occurrences, run_starts
+from detmetrics import arguments
+from detmetrics.ragged import descending_key, from_zero, lexsort, occurrences, owners, run_starts
+from detmetrics.reduce.averages import ordered_sum
+from detmetrics.reduce.formulas import divide
+from detmetrics.reduce.operating_points import (
+    FROC_RATES,
+    MISS_RATES,
+    OperatingPoints,
+    best_allowed,
+    log_average,
+    recalls_at_rates,
+)
 
 
 class ScoreCurves(NamedTuple):
@@ -28,6 +40,112 @@ class ScoreCurves(NamedTuple):
     average_precision_voc11: Tensor  # (C + 1,) float64, VOC's until 2009: its own matches, 11 recall points
     average_precision_voc: Tensor  # (C + 1,) float64, VOC's since 2010: its own matches, the area under the envelope
     beta: Tensor  # 0-d float64
+    true_positives: Tensor  # (P,) int64
+    false_positives: Tensor  # (P,) int64
+    num_targets: Tensor  # (C + 1,) int64
+    num_images: Tensor  # 0-d int64
+
+    def highest_recall(self, *, precision: float) -> OperatingPoints:
+        """The score threshold of each class with the highest recall among those with at least this precision.
+
+        Args:
+            precision: The least precision, in [0, 1].
+
+        Returns:
+            A NamedTuple of float64 tensors ``(C + 1,)``, all classes pooled last: ``score_threshold``, ``precision``,
+            ``recall``, ``false_positives_per_image``; NaN where no threshold will do.
+        """
+        allowed = self.precision >= arguments.fraction("precision", precision)
+        return self._points(best_allowed(allowed, self.true_positives.double(), self._group, self._num_curves, True))
+
+    def highest_precision(self, *, recall: float) -> OperatingPoints:
+        """The score threshold of each class with the highest precision among those with at least this recall.
+
+        Of equal precisions the one with the highest recall.
+
+        Args:
+            recall: The least recall, in [0, 1].
+
+        Returns:
+            What :meth:`highest_recall` returns.
+        """
+        allowed = (self._recall >= arguments.fraction("recall", recall)) & (self._targets > 0)
+        return self._points(best_allowed(allowed, self.precision, self._group, self._num_curves, False))
+
+    def within_budget(self, *, false_positives_per_image: float) -> OperatingPoints:
+        """The score threshold of each class with the highest recall within a budget of false positives.
+
+        Args:
+            false_positives_per_image: How many there may be on average, 0 or more.
+
+        Returns:
+            What :meth:`highest_recall` returns.
+        """
+        budget = arguments.not_negative("false_positives_per_image", false_positives_per_image)
+        allowed = self._rate <= budget
+        return self._points(best_allowed(allowed, self.true_positives.double(), self._group, self._num_curves, True))
+
+    def froc(self, rates: Sequence[float] = FROC_RATES) -> tuple[Tensor, Tensor]:
+        """Recall at numbers of false positives an image, and its mean over them: the FROC score.
+
+        Between the steps of a curve the recall is that of a straight line, from nothing at all on.
+
+        Args:
+            rates: False positives an image, 0 or more.
+
+        Returns:
+            ``(R, C + 1)`` and ``(C + 1,)`` float64, all classes pooled last; NaN without targets.
+
+        Source: LUNA16 (Setio et al. 2017), with 1/8, ..., 8; CAMELYON16 takes 1/4, ..., 8; MONAI
+        ``compute_froc_score``.
+        """
+        checked = _checked_rates(rates)
+        found = recalls_at_rates(self._recall, self._rate, self._group, self.num_targets, checked, True)
+        return found, ordered_sum(found, 0) / len(checked)
+
+    def miss_rate(self, rates: Sequence[float] = MISS_RATES) -> Tensor:
+        """The log-average miss rate: the geometric mean of 1 - recall at numbers of false positives an image.
+
+        At nine numbers from .01 to 1 it is the MR-2 of pedestrian detection. What is missed with no false positive too
+        many counts as it is, with no line to the next step.
+
+        Args:
+            rates: False positives an image, 0 or more.
+
+        Returns:
+            ``(C + 1,)`` float64, all classes pooled last; NaN without targets.
+
+        Source: Dollar, Wojek, Schiele and Perona, Pedestrian Detection: An Evaluation of the State of the Art (2012).
+        """
+        checked = _checked_rates(rates)
+        return log_average(
+            1 - recalls_at_rates(self._recall, self._rate, self._group, self.num_targets, checked, False)
+        )
+
+    @property
+    def _num_curves(self) -> int:
+        return len(self.num_targets)
+
+    @property
+    def _group(self) -> Tensor:
+        return owners(self.offsets.diff(), len(self.scores))
+
+    @property
+    def _targets(self) -> Tensor:
+        return self.num_targets.index_select(0, self._group)
+
+    @property
+    def _recall(self) -> Tensor:
+        return divide(self.true_positives, self._targets, 0.0)  # whatever stands for 0/0 in the results
+
+    @property
+    def _rate(self) -> Tensor:
+        return divide(self.false_positives, self.num_images.expand(len(self.scores)))
+
+    def _points(self, at: Tensor) -> OperatingPoints:
+        columns = (self.scores, self.precision, self.recall, self._rate)
+        padded = (torch.nn.functional.pad(column, (0, 1), value=torch.nan) for column in columns)
+        return OperatingPoints(*(column.index_select(0, at) for column in padded))
 
     def scalars(self) -> dict[str, Tensor]:
         """What to log: the best pooled F and its threshold, the best macro F and its threshold.
@@ -43,6 +161,12 @@ class ScoreCurves(NamedTuple):
             f"best_macro_{name}": self.best_macro_f_beta,
             "best_macro_score_threshold": self.best_macro_score_threshold,
         }
+
+
+def _checked_rates(rates: Any) -> list[float]:
+    """At least one number of false positives an image."""
+    listed = arguments.listing("rates", rates, "numbers of false positives an image")
+    return [arguments.not_negative("rates", rate) for rate in listed]
 
 
 class ScoreCounts(NamedTuple):

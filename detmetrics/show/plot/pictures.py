@@ -17,6 +17,7 @@ from detmetrics.reduce.curves import ScoreCurves
 from detmetrics.show.plot.bars import class_bars, report_bars, size_bars, summary_bars
 from detmetrics.show.plot.curves import POOLED, iou_fan, precision_recall, score_curves
 from detmetrics.show.plot.drawing import shorten
+from detmetrics.show.plot.froc import froc_curves
 from detmetrics.show.plot.histories import history, score
 from detmetrics.show.plot.matrices import confusion_matrix
 from detmetrics.show.plot.results import (
@@ -32,7 +33,7 @@ from detmetrics.show.plot.results import (
 
 Support = Callable[[], Mapping[str, int]]
 ClassTitles = Callable[[Tensor], Sequence[str]]
-CURVE_KINDS = ("precision_recall", "score")
+CURVE_KINDS = ("precision_recall", "score", "froc")
 AVERAGE_PRECISION_KINDS = ("summary", "classes", "sizes", "precision_recall")
 
 
@@ -163,7 +164,7 @@ class Curves:
     """Curves over the score; over time the average precision, or the best F-score and its threshold.
 
     Attributes:
-        kind: ``"precision_recall"`` or ``"score"``.
+        kind: ``"precision_recall"``, ``"score"`` or ``"froc"``.
         name: The class that ``kind="score"`` is about; None for all classes pooled.
         class_titles: Gives the names of classes ``(C,)``.
 
@@ -185,14 +186,17 @@ class Curves:
         """What the numbers of a history are called."""
         if self.kind == "precision_recall":
             return "Average precision"
+        if self.kind == "froc":
+            return "Mean recall at 1/8 to 8 false positives an image"
         return "Best F-score and threshold" + (f", {shorten(self.name)}" if self.name else "")
 
     def numbers(self, result: Any) -> Mapping[str, Scalar]:
         """Average precision by class, or the best F-score and its threshold."""
         names = self._names(result)
-        if self.kind == "precision_recall":
+        if self.kind in ("precision_recall", "froc"):
             pooled = POOLED if POOLED not in names else f"{POOLED} (pooled)"
-            return dict(zip([*names, pooled], result.average_precision, strict=True))
+            values = result.average_precision if self.kind == "precision_recall" else result.froc()[1]
+            return dict(zip([*names, pooled], values, strict=True))
         if self.name is None:
             scalars: Mapping[str, Scalar] = result.scalars()
             return scalars
@@ -205,6 +209,8 @@ class Curves:
         names = self._names(result)
         if self.kind == "score":
             return score_curves(result, self.name, names, ax)
+        if self.kind == "froc":
+            return froc_curves(result, names, ax)
         return precision_recall(result, names, ax)
 
     def _names(self, result: Any) -> list[str]:
