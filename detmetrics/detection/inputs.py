@@ -75,9 +75,11 @@ def pack(
     )
     has_scores = needs_scores or not preds or any("scores" in item for item in preds)
     rows = _detection_rows(sides[0], detections, has_scores)
-    target_rows, counts, place = with_facts(_target_rows(sides[1], targets), targets.counts, target)
-    if place is not None and overlaps is not None:
-        overlaps = overlaps._replace(target=place.index_select(0, overlaps.target))
+    target_rows, counts = _target_rows(sides[1], targets), targets.counts
+    if request.keeps_facts:
+        target_rows, counts, place = with_facts(target_rows, counts, target)
+        if place is not None and overlaps is not None:
+            overlaps = overlaps._replace(target=place.index_select(0, overlaps.target))
     batch = Batch(_image_rows(sides[0], sides[1]._replace(counts=counts), has_scores), rows, target_rows)
     if check_values:
         _check_values(batch, similarity, preds, target)

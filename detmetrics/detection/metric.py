@@ -195,7 +195,7 @@ class DetectionMetric(Metric):
 
     @property
     def _request(self) -> Request:
-        return Request(self.device, self.pairs, self.floor, self.keeps_order)
+        return Request(self.device, self.pairs, self.floor, self.keeps_order, keeps_facts=True)
 
     @property
     def _widths(self) -> dict[str, int]:

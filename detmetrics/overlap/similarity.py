@@ -29,6 +29,7 @@ class Request(NamedTuple):
     pairs: str  # "same" for overlaps within a class, "all" for those between classes too
     floor: float  # the smallest overlap that is kept, in [0, 1]
     keeps_order: bool = False  # whether the place of each detection in its image is kept, too
+    keeps_facts: bool = False  # whether what is known of classes in images is kept, behind the targets
 
 
 class Shapes(NamedTuple):
