@@ -3,6 +3,7 @@
 from . import functional as functional
 from .classification.report import ClassificationReport
 from .comparison import Comparison, compare
+from .detection.calibration import DetectionCalibration
 from .detection.confusion import DetectionConfusionMatrix
 from .detection.curves import DetectionCurves
 from .detection.errors import DetectionErrors
@@ -45,6 +46,7 @@ __all__ = [
     "AverageSurfaceDistance",
     "ClassificationReport",
     "Comparison",
+    "DetectionCalibration",
     "DetectionConfusionMatrix",
     "DetectionCurves",
     "DetectionErrors",

@@ -1,6 +1,7 @@
 """The metrics as functions: all data at once, one result."""
 
 from detmetrics.classification.report import classification_report
+from detmetrics.detection.calibration import detection_calibration
 from detmetrics.detection.confusion import detection_confusion_matrix
 from detmetrics.detection.curves import detection_curves
 from detmetrics.detection.errors import detection_errors
@@ -37,6 +38,7 @@ from detmetrics.segmentation.trimap_iou import segmentation_trimap_iou
 __all__ = [
     "average_surface_distance",
     "classification_report",
+    "detection_calibration",
     "detection_confusion_matrix",
     "detection_curves",
     "detection_errors",

@@ -47,3 +47,10 @@ class OverlapSettings(OperatingPointSettings):
     """What :class:`detmetrics.DetectionIoU` is asked."""
 
     average: Annotated[str, arguments.one_of(*AVERAGES)] = "micro"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationSettings(OperatingPointSettings):
+    """What :class:`detmetrics.DetectionCalibration` is asked."""
+
+    num_bins: Annotated[int, arguments.limit] = 10

@@ -40,6 +40,15 @@ def detections(seed: int, image_ids: bool, make: Callable[..., Problem] = random
     raise AssertionError("no problem has five images")
 
 
+def probabilities(seed: int, image_ids: bool) -> Data:
+    """With scores in [0, 1]."""
+    preds, target = detections(seed, image_ids)
+    for item in preds:
+        if not ((item["scores"] >= 0) & (item["scores"] <= 1)).all():
+            item["scores"] = item["scores"].sigmoid()
+    return preds, target
+
+
 def masks(seed: int, image_ids: bool) -> Data:
     return detections(seed, image_ids, mask_problem)
 
@@ -109,6 +118,14 @@ REGISTRY: dict[str, Entry] = {
         scalars=False,
     ),
     "DetectionCurves": at_operating_point(functional.detection_curves, {}, {"class_agnostic": True}, scalars=False),
+    "DetectionCalibration": Entry(
+        functional.detection_calibration,
+        probabilities,
+        with_nan_score,
+        [{"num_bins": 4}, {"score_threshold": 0.2, "class_agnostic": True}],
+        {"iou_threshold": 0.3, "max_detections": 2, "num_bins": 3},
+        scalars=False,
+    ),
     "DetectionIoU": at_operating_point(
         functional.detection_iou, {"average": "none", "class_names": NAMES}, {"average": "macro", "zero_division": 0.0}
     ),

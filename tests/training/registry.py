@@ -16,6 +16,7 @@ DETECTION: dict[str, dict[str, Any]] = {
     "LVISAveragePrecision": {"frequencies": {0: "r", 1: "c", 2: "f"}},
     "MeanAveragePrecision": {},
     "OpenImagesAveragePrecision": {"hierarchy": {0: 1}},
+    "DetectionCalibration": {},
     "DetectionConfusionMatrix": {"class_names": NAMES},
     "DetectionCurves": {},
     "DetectionErrors": {},

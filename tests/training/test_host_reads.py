@@ -23,6 +23,7 @@ COMPUTE = {  # and those of compute(), once an epoch: some for each round of mat
     "LVISAveragePrecision": 110,
     "MeanAveragePrecision": 100,
     "OpenImagesAveragePrecision": 60,
+    "DetectionCalibration": 50,
     "DetectionConfusionMatrix": 50,
     "DetectionCurves": 100,
     "DetectionErrors": 100,

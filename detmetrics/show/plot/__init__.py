@@ -9,6 +9,7 @@ from detmetrics.show.plot.curves import POOLED, iou_fan, precision_recall, score
 from detmetrics.show.plot.errors import error_bars
 from detmetrics.show.plot.histories import history, score
 from detmetrics.show.plot.matrices import confusion_matrix
+from detmetrics.show.plot.reliability import reliability_diagram
 from detmetrics.show.plot.results import (
     averages,
     by_size,
@@ -34,6 +35,7 @@ __all__ = [
     "mean_over_classes",
     "numbers",
     "precision_recall",
+    "reliability_diagram",
     "report_bars",
     "score",
     "score_curves",
