@@ -61,7 +61,9 @@ class Pairs(NamedTuple):
         return Pairs(*(column.index_select(0, at) for column in self))
 
 
-def match_segments(overlaps: list[Overlap], targets: Segments, preds: Segments) -> Outcomes:
+def match_segments(
+    overlaps: list[Overlap], targets: Segments, preds: Segments, void_on_both_sides: bool = False
+) -> Outcomes:
     """Match segments of one class whose IoU is .5 or more.
 
     Void pixels leave the union. Crowds are no targets. A prediction more than half of which is void or a crowd of its
@@ -71,14 +73,20 @@ def match_segments(overlaps: list[Overlap], targets: Segments, preds: Segments) 
         overlaps: The pixels of pairs, each pair once. Of several overlaps of the same pairs the smallest IoU counts.
         targets: The segments of the targets.
         preds: The predicted segments.
+        void_on_both_sides: Whether pixels without a prediction leave the union as well, and a target that more than
+            half consists of them is no false negative.
     """
     pixels = overlaps[0]
+    if void_on_both_sides:
+        overlaps = [each._replace(in_target=each.in_target * (each.pred >= 0)) for each in overlaps]
     alike = _are_of_one_class(pixels, targets, preds)
     in_crowd = alike & _of(targets.iscrowd, pixels.target)
     areas = [_areas(each, len(targets.label), len(preds.label)) for each in overlaps]
     at = (alike & ~in_crowd).nonzero().squeeze(1)
     best = _best_of_targets(_smallest([_pairs(*each, at) for each in zip(overlaps, areas, strict=True)]))
     matched = best.select(_matches(best))
+    if void_on_both_sides:
+        matched = matched.select((2 * matched.intersection > matched.union).nonzero().squeeze(1))
     counted = _counted_predictions(pixels, in_crowd, len(preds.label))
     flags = HAS_TARGET + MATCHED + HAS_PRED * counted.index_select(0, matched.pred)
     of_targets = (
@@ -95,8 +103,11 @@ def match_segments(overlaps: list[Overlap], targets: Segments, preds: Segments) 
         torch.zeros_like(preds.label),
         areas[0][1].index_fill(0, best.pred, 0),
     )
+    missed = ~targets.iscrowd
+    if void_on_both_sides:
+        missed &= _mostly_predicted(pixels, len(targets.label)).index_fill(0, matched.target, True)
     alone = counted.index_fill(0, matched.pred, False)
-    parts = [[x[~targets.iscrowd] for x in of_targets], [x[alone] for x in of_preds]]
+    parts = [[x[missed] for x in of_targets], [x[alone] for x in of_preds]]
     columns = [torch.cat(column) for column in zip(*parts, strict=True)]
     order = lexsort(*columns)  # a canonical order, so that equal images have equal rows
     image, *rest = (column.index_select(0, order) for column in columns)
@@ -147,6 +158,12 @@ def _counted_predictions(pixels: Overlap, in_crowd: Tensor, num_preds: int) -> T
     """The predictions at most half of which is void or a crowd of their class, ``(P,)`` bool."""
     outside = pixels.both * ((pixels.target < 0) | in_crowd)
     return 2 * group_sums(outside, pixels.pred, num_preds) <= group_sums(pixels.both, pixels.pred, num_preds)
+
+
+def _mostly_predicted(pixels: Overlap, num_targets: int) -> Tensor:
+    """The targets at most half of which has no prediction, ``(M,)`` bool."""
+    void = pixels.both * (pixels.pred < 0)
+    return 2 * group_sums(void, pixels.target, num_targets) <= group_sums(pixels.both, pixels.target, num_targets)
 
 
 def _of(values: Tensor, number: Tensor) -> Tensor:

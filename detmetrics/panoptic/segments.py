@@ -36,6 +36,7 @@ class Batch(NamedTuple):
     preds: Side
     boundary: tuple[Tensor, Tensor] | None  # (K,) bool each: whether runs are boundary of the target, of the prediction
     target_table: Table | None  # the segments that the targets declare
+    void_on_both_sides: bool  # see match_segments()
 
 
 def read_batch(
@@ -75,12 +76,12 @@ def read_batch(
             _by_category(name, runs.image, values, configuration)
             for name, values in (("target", of_target), ("preds", of_pred))
         ]
-        return Batch(num_images, runs, found[0], found[1], boundary, None)
+        return Batch(num_images, runs, found[0], found[1], boundary, None, configuration.void_on_both_sides)
     labels = configuration.labels
     table = inputs.read_infos("target_info", target_info, num_images, labels, True, device)
     predicted = inputs.read_infos("preds_info", preds_info, num_images, labels, False, device)
     sides = _by_id("target", runs.image, of_target, table), _by_id("preds", runs.image, of_pred, predicted)
-    return Batch(num_images, runs, *sides, boundary, table)
+    return Batch(num_images, runs, *sides, boundary, table, configuration.void_on_both_sides)
 
 
 def _layers(maps: Tensor, channels: bool, configuration: StateConfiguration) -> list[Tensor]:
@@ -146,7 +147,7 @@ def outcomes(batch: Batch) -> Outcomes:
     sums = group_sums(torch.stack([x for each in counts for x in each], dim=1), number, len(first))  # (E, 3) or (E, 6)
     pair = target.index_select(0, first), pred.index_select(0, first)
     overlaps = [Overlap(*pair, *columns.unbind(1)) for columns in sums.split(3, dim=1)]
-    return match_segments(overlaps, targets, preds)
+    return match_segments(overlaps, targets, preds, batch.void_on_both_sides)
 
 
 def _segments(image: Tensor, side: Side) -> tuple[Tensor, Segments]:

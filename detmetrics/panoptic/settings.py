@@ -32,6 +32,7 @@ class StateConfiguration:
     boundary: bool = False
     duplicates: str = "drop"
     single_class: bool = False  # maps are of instances of one class, and 0 is the background, a stuff
+    void_on_both_sides: bool = False  # see match_segments(): as torchmetrics has it
 
     @property
     def labels(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The detection metrics of torchmetrics with their whole contract, to the key, the shape and the -1.
+"""The detection and panoptic metrics of torchmetrics with their whole contract, to the key, the shape and the -1.
 
 Change ``torchmetrics.detection`` and ``torchmetrics.functional.detection`` to ``detmetrics.compat.torchmetrics``. Of
 ``torchmetrics.wrappers`` only ``BootStrapper`` is here, which fails on lists of dicts there; the others take metrics of
@@ -17,6 +17,7 @@ What differs from torchmetrics, and why:
 - Labels and scores of a wrong dtype are refused in ``update()``, not in ``compute()``. Error types are torchmetrics',
   texts are this package's: they name the image and the key.
 - States are rows of int64 under other names. The names of torchmetrics' states are read-only views.
+- Panoptic quality divides areas in float64, torchmetrics in float32.
 - Ranks give the bits of one process, and overlaps are averaged in float64: last bits differ.
 """
 
@@ -35,6 +36,7 @@ from detmetrics.compat.torchmetrics.mean_overlap import (
     GeneralizedIntersectionOverUnion,
     IntersectionOverUnion,
 )
+from detmetrics.compat.torchmetrics.panoptic import PanopticQuality, panoptic_quality
 
 __all__ = [
     "BootStrapper",
@@ -43,9 +45,11 @@ __all__ = [
     "GeneralizedIntersectionOverUnion",
     "IntersectionOverUnion",
     "MeanAveragePrecision",
+    "PanopticQuality",
     "complete_intersection_over_union",
     "distance_intersection_over_union",
     "generalized_intersection_over_union",
     "intersection_over_union",
     "mean_average_precision",
+    "panoptic_quality",
 ]
