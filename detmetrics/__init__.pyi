@@ -18,6 +18,7 @@ from .detection.open_images import OpenImagesAveragePrecision
 from .detection.precision import DetectionPrecision
 from .detection.recall import DetectionRecall
 from .detection.report import DetectionReport
+from .detection.voc import VOCAveragePrecision
 from .intervals import Interval, bootstrap
 from .panoptic.instances import InstanceQuality
 from .panoptic.quality import PanopticQuality
@@ -81,6 +82,7 @@ __all__ = [
     "SegmentationTrimapIoU",
     "Slice",
     "SurfaceDice",
+    "VOCAveragePrecision",
     "bootstrap",
     "compare",
     "evaluate_slices",

@@ -16,6 +16,7 @@ from detmetrics.detection.open_images import open_images_average_precision
 from detmetrics.detection.precision import detection_precision
 from detmetrics.detection.recall import detection_recall
 from detmetrics.detection.report import detection_report
+from detmetrics.detection.voc import voc_average_precision
 from detmetrics.panoptic.instances import instance_quality
 from detmetrics.panoptic.quality import panoptic_quality
 from detmetrics.segmentation.accuracy import segmentation_accuracy
@@ -71,4 +72,5 @@ __all__ = [
     "segmentation_specificity",
     "segmentation_trimap_iou",
     "surface_dice",
+    "voc_average_precision",
 ]

@@ -8,7 +8,7 @@ from torch import Tensor
 from detmetrics.count.outcomes import Outcome, decide, kept_detections
 from detmetrics.detection.classes import by_class, class_labels
 from detmetrics.detection.operating_point import outcomes_from
-from detmetrics.detection.settings import RECALL_POINTS, CurvesSettings
+from detmetrics.detection.settings import RECALL_POINTS, CurvesSettings, OneThresholdSettings, VOCSettings
 from detmetrics.match.coco import count_targets, counted_targets
 from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.match.voc import match_voc
@@ -68,18 +68,51 @@ def _interpolated(
     data: EvaluationData, settings: CurvesSettings, labels: Tensor, coco: areas.HitCurve, num_targets: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Average precision (C + 1,) each as COCO defines it, as VOC did until 2009, and as VOC does since 2010."""
+    points = torch.tensor(RECALL_POINTS, dtype=torch.float64, device=labels.device)
+    voc = _voc_curve(data, settings, labels, num_targets)
+    return (
+        areas.interpolated_average(coco, num_targets, points),
+        _voc_average(voc, num_targets, "07"),
+        _voc_average(voc, num_targets, "area"),
+    )
+
+
+def _voc_curve(
+    data: EvaluationData, settings: OneThresholdSettings, labels: Tensor, num_targets: Tensor
+) -> areas.HitCurve:
+    """The true positives of C classes and of all pooled, by VOC's matches."""
     kept = kept_detections(data, -torch.inf, settings.max_detections)
     matches = match_voc(data, settings.iou_threshold, settings.area_bounds)
     group, _, hit = _ranking(data, decide(data, matches, kept, settings.area_bounds), labels)
-    voc = areas.hit_curve(group, hit, num_targets)
-    points, voc_points = (
-        torch.tensor(listed, dtype=torch.float64, device=labels.device) for listed in (RECALL_POINTS, VOC_POINTS)
-    )
-    return (
-        areas.interpolated_average(coco, num_targets, points),
-        areas.interpolated_average(voc, num_targets, voc_points),
-        areas.area_under_envelope(voc, num_targets),
-    )
+    return areas.hit_curve(group, hit, num_targets)
+
+
+def _voc_average(curve: areas.HitCurve, num_targets: Tensor, style: str) -> Tensor:
+    """The average precision of each class: at eleven recalls, or the area under the curve."""
+    if style == "area":
+        return areas.area_under_envelope(curve, num_targets)
+    points = torch.tensor(VOC_POINTS, dtype=torch.float64, device=num_targets.device)
+    return areas.interpolated_average(curve, num_targets, points)
+
+
+def voc_average_precision_of(data: EvaluationData, settings: VOCSettings) -> dict[str, Tensor]:
+    """The numbers of evaluation data; see the ``compute()`` of :class:`VOCAveragePrecision`.
+
+    Args:
+        data: What was read from a state.
+        settings: The IoU threshold, the style, area range, limit and classes.
+    """
+    labels, data = class_labels(data, settings), by_class(data, settings)
+    per_class = count_targets(data, labels, [settings.area_bounds])[0]
+    num_targets = torch.cat([per_class, per_class.new_zeros(1)])  # the last: all classes pooled
+    curve = _voc_curve(data, settings, labels, num_targets)
+    values = _voc_average(curve, num_targets, settings.style)[:-1].nan_to_num(settings.zero_division)  # (C,)
+    results = {"map": defined_mean(values, zero_division=settings.zero_division)}
+    if settings.class_metrics and (settings.declared is None or settings.class_agnostic):
+        results |= {"map_per_class": values, "classes": labels}
+    elif settings.class_metrics and settings.declared is not None:
+        results |= {f"map/{name}": value for name, value in zip(settings.declared.values(), values, strict=True)}
+    return results
 
 
 def _ranking(data: EvaluationData, outcome: Outcome, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:

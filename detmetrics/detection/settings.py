@@ -205,6 +205,14 @@ class ConfusionMatrixSettings(OperatingPointSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VOCSettings(OneThresholdSettings):
+    """What :class:`detmetrics.VOCAveragePrecision` is asked."""
+
+    style: Annotated[str, arguments.one_of("area", "07")] = "area"
+    class_metrics: Annotated[bool, arguments.boolean] = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class CurvesSettings(OneThresholdSettings):
     """What :class:`detmetrics.DetectionCurves` is asked."""
 

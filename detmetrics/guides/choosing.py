@@ -16,6 +16,7 @@
 | One number with the best threshold of each class? | `detmetrics.LocalizationRecallPrecision` |
 | How tight are the boxes that it finds? | `detmetrics.DetectionIoU` |
 | The number of LVIS or Open Images? | `detmetrics.LVISAveragePrecision`, `detmetrics.OpenImagesAveragePrecision` |
+| The number of PASCAL VOC? | `detmetrics.VOCAveragePrecision` |
 | The same for masks or keypoints? | each of them with `iou_type="segm"`, `"boundary"` or `"keypoints"` |
 | Which joints does a pose model miss? | `detmetrics.KeypointReport` |
 

@@ -117,6 +117,13 @@ REGISTRY: dict[str, Entry] = {
         {"class_names": NAMES, "normalize": "true"},
         scalars=False,
     ),
+    "VOCAveragePrecision": Entry(
+        functional.voc_average_precision,
+        detections,
+        with_nan_score,
+        [{}, {"style": "07", "class_metrics": True, "class_names": NAMES}],
+        {"iou_threshold": 0.3, "max_detections": 2, "style": "07"},
+    ),
     "DetectionCurves": at_operating_point(functional.detection_curves, {}, {"class_agnostic": True}, scalars=False),
     "DetectionCalibration": Entry(
         functional.detection_calibration,

@@ -19,6 +19,7 @@ DETECTION: dict[str, dict[str, Any]] = {
     "DetectionCalibration": {},
     "DetectionConfusionMatrix": {"class_names": NAMES},
     "DetectionCurves": {},
+    "VOCAveragePrecision": {},
     "DetectionErrors": {},
     "DetectionF1Score": {},
     "DetectionFBetaScore": {"beta": 2.0},

@@ -26,6 +26,7 @@ COMPUTE = {  # and those of compute(), once an epoch: some for each round of mat
     "DetectionCalibration": 50,
     "DetectionConfusionMatrix": 50,
     "DetectionCurves": 100,
+    "VOCAveragePrecision": 40,
     "DetectionErrors": 100,
     "DetectionF1Score": 35,
     "DetectionIoU": 35,
