@@ -292,7 +292,7 @@ def test_recorded_voc_figures_come_out(tiny_yolo: tuple[ScoreCurves, list[str], 
         assert result.average_precision_voc[at].item() == pytest.approx(meta["measured"]["voc_area"][name], abs=2.3e-6)
     assert result.average_precision_voc11[:-1].mean().item() == pytest.approx(
         meta["recorded_mAP_11pt"]["mAP"], abs=5e-7
-    )
+    )  # VOCAveragePrecision has the same numbers, see test_voc.py
 
 
 CORNER_FORMAT = "<label> [<score>] <x> <y> <width> <height>"
