@@ -54,6 +54,9 @@ def _check_protocol(arguments: argparse.Namespace, parser: argparse.ArgumentPars
         return
     if arguments.html is not None:
         parser.error("--html: expected --protocol coco with it")
+    for option in ("errors", "slices", "min_precision"):
+        if getattr(arguments, option) is not None:
+            parser.error(f"--{option.replace('_', '-')}: expected --protocol coco with it")
     if arguments.iou_type == "keypoints":
         parser.error("--iou-type: expected --protocol coco with keypoints")
 
@@ -70,7 +73,8 @@ def _check_demo(arguments: argparse.Namespace, parser: argparse.ArgumentParser) 
 
 def _paths(arguments: argparse.Namespace) -> list[Path]:
     if arguments.command == "evaluate":
-        return [Path(arguments.annotations), Path(arguments.results), *filter(None, [arguments.hierarchy])]
+        others = filter(None, [arguments.hierarchy, arguments.slices])
+        return [Path(arguments.annotations), Path(arguments.results), *others]
     if arguments.command in ("segmentation", "panoptic"):
         return [arguments.targets, arguments.preds]
     return list(arguments.states) if arguments.command == "merge" else []
@@ -81,12 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
     shared, page, images = _shared_arguments(), _page_argument(), _image_arguments()
-    detection = _detection_arguments()
-    _add_evaluate(commands, [shared, page, detection, images])
+    detection, questions = _detection_arguments(), _question_arguments()
+    _add_evaluate(commands, [shared, page, detection, questions, images])
     label_map_arguments.add_segmentation(commands, [shared, page, images])
     label_map_arguments.add_panoptic(commands, [shared, images])
-    _add_demo(commands, [shared, page, detection, images])
-    _add_merge(commands, [shared, page, detection])
+    _add_demo(commands, [shared, page, detection, questions, images])
+    _add_merge(commands, [shared, page, detection, questions])
     return parser
 
 
@@ -201,6 +205,29 @@ def _page_argument() -> argparse.ArgumentParser:
         "--html", type=Path, metavar="OUT", help="write a page with tables, pictures and the worst images to this file"
     )
     return page
+
+
+def _question_arguments() -> argparse.ArgumentParser:
+    questions = argparse.ArgumentParser(add_help=False)
+    questions.add_argument(
+        "--errors",
+        action="store_const",
+        const=True,
+        help="also print the kinds of errors, and the average precision that each costs",
+    )
+    questions.add_argument(
+        "--slices",
+        type=Path,
+        metavar="ATTRIBUTES.json",
+        help='also print the numbers of parts of the images: {"weather": {"rain": [ids of images], ...}, ...}',
+    )
+    questions.add_argument(
+        "--min-precision",
+        type=fraction,
+        metavar="P",
+        help="also print the score threshold with the highest recall at that precision or more",
+    )
+    return questions
 
 
 def _detection_arguments() -> argparse.ArgumentParser:

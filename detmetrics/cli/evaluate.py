@@ -45,7 +45,7 @@ def evaluate(data: CocoData, title: str, arguments: argparse.Namespace) -> None:
         "box_format": "xywh",
         "iou_type": arguments.iou_type,
         "class_names": data.categories,
-        **({} if arguments.html is None else {"pairs": "all"}),  # the page has a confusion matrix
+        **({"pairs": "all"} if arguments.html is not None or arguments.errors else {}),  # between classes, too
         **protocol.of_files(data, arguments),
         **protocol.settings(arguments),
     }

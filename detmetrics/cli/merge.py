@@ -8,6 +8,7 @@ import time
 from detmetrics.cli import panoptic, segmentation
 from detmetrics.cli.detection_protocols import is_of_detection, protocol_of
 from detmetrics.cli.output import finish
+from detmetrics.cli.questions import OPTIONS
 from detmetrics.cli.ranks import on_all_ranks
 from detmetrics.files import states
 from detmetrics.files.label_map_scores import LabelMapScores
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
             setattr(metric, name, value)
         finish(metric, settings, title, None, start, arguments)
         return
-    for option in ("iou_thresholds", "max_detections"):
+    for option in ("iou_thresholds", "max_detections", *OPTIONS):
         if getattr(arguments, option) is not None:
             raise ValueError(f"--{option.replace('_', '-')}: expected states of detmetrics evaluate, got others")
     if isinstance(metric, LabelMapScores):

@@ -98,12 +98,17 @@ def finish(
         start: When the evaluation began; how long it took goes to stderr.
         arguments: Those of the command.
     """
+    from detmetrics.cli import questions
     from detmetrics.cli.detection_protocols import protocol_of
 
     protocol = protocol_of(metric)
     if not protocol.has_page and arguments.html is not None:
         raise ValueError(f"--html: expected --protocol coco with it, got the numbers of {protocol.title}")
+    options = questions.asked(arguments)
+    if options and not protocol.has_page:
+        raise ValueError(f"{options[0]}: expected --protocol coco with it, got the numbers of {protocol.title}")
     groups = _groups(metric, data)
+    found = questions.answers(metric, data, arguments)
     conclude(
         metric,
         settings,
@@ -112,8 +117,10 @@ def finish(
         page=lambda: _page(metric, title, data, arguments),
         text=lambda results: protocol.text(results, metric),
         tables=(lambda results: _tables(results, metric)) if protocol.has_page else None,
-        more={f"{name}_map": value for name, value in groups.items()},
-        footer="".join(f"\n AP of {name} images: {value:.3f}" for name, value in groups.items()),
+        more={f"{name}_map": value for name, value in groups.items()}
+        | {key: value for answer in found for key, value in answer.numbers.items()},
+        footer="".join(f"\n AP of {name} images: {value:.3f}" for name, value in groups.items())
+        + "".join(f"\n\n{answer.text}".rstrip("\n") for answer in found),
     )
 
 
