@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks import (
     aims,
+    detection_analysis,
     detection_collection,
     detection_counts,
     detection_dense,
@@ -27,6 +28,7 @@ PROBLEMS = (
     detection_map.GROWTH,
     detection_counts.PROBLEM,
     detection_collection.PROBLEM,
+    detection_analysis.PROBLEM,
     detection_dense.DENSE,
     detection_dense.CLASSES,
     detection_lvis.PROBLEM,
