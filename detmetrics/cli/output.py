@@ -197,7 +197,8 @@ def _page(metric: MeanAveragePrecision, title: str, data: CocoData | None, argum
     from detmetrics.page import render
 
     images = arguments.image_folder if rank() == 0 else None
-    return render(metric, title=title, data=data, images=images)
+    errors = bool(getattr(arguments, "errors", None))
+    return render(metric, title=title, data=data, images=images, errors=errors)
 
 
 def _tables(results: dict[str, float], metric: MeanAveragePrecision) -> list[Any]:

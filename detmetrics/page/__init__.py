@@ -7,19 +7,21 @@ from pathlib import Path
 
 from detmetrics import __version__, arguments
 from detmetrics.detection.mean_ap import MeanAveragePrecision
+from detmetrics.detection.operating_point import outcomes
 from detmetrics.files.coco import CocoData
 from detmetrics.reduce.averages import average
 from detmetrics.show.tables import TITLES, headlines
 
 try:
     from detmetrics.page.environment import environment
-    from detmetrics.page.figures import draw_figures
+    from detmetrics.page.errors import error_section
+    from detmetrics.page.figures import draw_figures, errors_picture
     from detmetrics.page.images import show_images
 except ImportError as error:
     raise ImportError(f'a page needs {error.name}: pip install "detmetrics[html]"') from error
 
 from detmetrics.page.numbers import FORMULAS, read_numbers
-from detmetrics.page.rows import class_rows, confusions, worst_images
+from detmetrics.page.rows import class_rows, confusions, image_rows, worst_images
 
 __all__ = ["render"]
 
@@ -33,6 +35,7 @@ def render(
     worst: int = 12,
     data: CocoData | None = None,
     images: str | os.PathLike[str] | None = None,
+    errors: bool = False,
 ) -> str:
     """The results of a metric as one HTML page that loads nothing; equal results give equal bytes.
 
@@ -51,6 +54,8 @@ def render(
         images: The folder with the regular files that ``data.file_names`` names, to show the images themselves, turned
             and scaled to the sizes that ``data.sizes`` declares. Links out of the folder are not followed. Where a file
             cannot be read, or has another shape than is declared, the page says so.
+        errors: Whether to show the kinds of errors (see :class:`detmetrics.DetectionErrors`), what each costs, and the
+            images that have most of it; the metric must keep overlaps between classes (``pairs="all"``).
 
     Returns:
         The page: 0.2 MB for a few classes, 0.7 MB for COCO, and some 40 kB per image.
@@ -76,7 +81,11 @@ def render(
         raise ValueError(f"worst: expected an int of 0 or more, got {worst!r}")
 
     numbers = read_numbers(metric, iou_threshold, score_threshold)
-    rows = worst_images(numbers.per_image, worst, data, metric.image_ids)
+    every = image_rows(numbers.per_image, data, metric.image_ids)
+    rows = worst_images(every, worst)
+    folder = None if images is None else Path(images)
+    section = error_section(numbers, every, data, folder) if errors else None
+    outcome = outcomes(numbers.data, numbers.point)
     values = {name: value.item() for name, value in numbers.results.items() if value.ndim == 0}
     return (
         environment()
@@ -92,10 +101,11 @@ def render(
             micro={name: average(f, numbers.counts, average="micro").item() for name, f in FORMULAS.items()},
             counts=[int(part.sum()) for part in numbers.counts],
             classes=class_rows(numbers),
-            figures=draw_figures(numbers, values),
+            figures=draw_figures(numbers, values) | ({} if section is None else errors_picture(section.values)),
+            errors=section,
             confusions=confusions(numbers),
             rows=rows,
-            shown=[] if images is None or data is None else show_images(rows, numbers, data, Path(images)),
+            shown=[] if folder is None or data is None else show_images(rows, numbers.data, outcome, data, folder),
         )
     )
 

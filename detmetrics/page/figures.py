@@ -51,6 +51,11 @@ def draw_figures(numbers: Numbers, values: Mapping[str, float]) -> dict[str, Mar
     return figures
 
 
+def errors_picture(values: Mapping[str, Tensor]) -> dict[str, Markup]:
+    """What each kind of errors costs, by its key."""
+    return {"errors": _picture("errors", "What each kind of errors costs", lambda ax: plot.error_bars(values, ax))}
+
+
 def matrix_picture(matrix: Tensor, names: list[str]) -> Markup:
     """A confusion matrix of at most :data:`MOST_IN_MATRIX` classes."""
     side = min(3.5 + 0.4 * len(names), 13.0)

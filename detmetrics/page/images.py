@@ -11,27 +11,27 @@ from typing import Any
 from torch import Tensor
 
 from detmetrics.count.outcomes import Outcome
-from detmetrics.detection.operating_point import outcomes
 from detmetrics.files.coco import CocoData
 from detmetrics.match.evaluation_data import EvaluationData
-from detmetrics.page.numbers import Numbers
 from detmetrics.page.poses import pose_path
 from detmetrics.page.rows import ImageRow
 from detmetrics.page.thumbnails import Mark, Size, Thumbnail, thumbnail
 from detmetrics.ragged import descending_key, lexsort
 
 
-def show_images(rows: Sequence[ImageRow], numbers: Numbers, data: CocoData, folder: Path) -> list[Thumbnail | str]:
+def show_images(
+    rows: Sequence[ImageRow], seen: EvaluationData, outcome: Outcome, data: CocoData, folder: Path
+) -> list[Thumbnail | str]:
     """The images of some rows, or a text in the place of one that cannot be shown.
 
     Args:
         rows: Which images.
-        numbers: What was counted in them.
+        seen: What the metric has seen.
+        outcome: What became of it, to be drawn.
         data: Their boxes and the names of their files.
         folder: Where the files are.
     """
     given = {item["image_id"]: i for i, item in enumerate(data.target)}
-    outcome = outcomes(numbers.data, numbers.point)
     shown: list[Thumbnail | str] = []
     for row in rows:
         at = given.get(row.image_id)
@@ -39,10 +39,10 @@ def show_images(rows: Sequence[ImageRow], numbers: Numbers, data: CocoData, fold
             shown.append("The annotations have no file_name for this image.")
             continue
         preds, target = data.preds[at], data.target[at]
-        if not _agrees(numbers.data, row.position, preds, target):
+        if not _agrees(seen, row.position, preds, target):
             shown.append(f"{row.file_name}: the data have other boxes than the metric has seen")
             continue
-        own = outcome_of_image(numbers.data, outcome, row.position)
+        own = outcome_of_image(seen, outcome, row.position)
         height_width = data.sizes.get(row.image_id)
         declared = None if height_width is None else height_width[::-1]
         shown.append(_show(folder, row.file_name, marks(preds, target, own, data), declared))
@@ -94,7 +94,7 @@ def outcome_of_image(data: EvaluationData, outcome: Outcome, index: int) -> Outc
     def own(rows: Tensor, image: Tensor) -> Tensor:
         return rows[image.index_select(0, rows) == index] - (image < index).sum()
 
-    found = data.image.index_select(0, outcome.detection) == index
+    found = data.target_image.index_select(0, outcome.target) == index
     return Outcome(
         detection=own(outcome.detection, data.image),
         target=own(outcome.target, data.target_image),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -87,14 +87,16 @@ class ImageRow(NamedTuple):
     f1: float
 
 
-def worst_images(
-    per_image: Mapping[str, Tensor], count: int, data: CocoData | None, image_ids: Mapping[int, Id]
-) -> list[ImageRow]:
-    """The images with errors, the lowest F1 first and among equals those with the most errors.
+def worst_images(rows: Sequence[ImageRow], count: int) -> list[ImageRow]:
+    """The images with errors, the lowest F1 first and among equals those with the most errors, at most ``count``."""
+    return sorted((row for row in rows if row.fp + row.fn), key=lambda row: (row.f1, -row.fp - row.fn))[:count]
+
+
+def image_rows(per_image: Mapping[str, Tensor], data: CocoData | None, image_ids: Mapping[int, Id]) -> list[ImageRow]:
+    """A row for each image, in the order of the data.
 
     Args:
         per_image: The columns of a table of images.
-        count: How many to return at most.
         data: What has their file names and ids.
         image_ids: Their ids without data, where these are not the numbers in the table.
     """
@@ -106,5 +108,4 @@ def worst_images(
         for image_id, arrival in zip(ids, arrivals, strict=True)
     ]
     names = (file_names.get(image_id, "") for image_id in ids)
-    rows = [ImageRow(*row) for row in zip(range(len(ids)), titles, ids, arrivals, names, *columns, strict=True)]
-    return sorted((row for row in rows if row.fp + row.fn), key=lambda row: (row.f1, -row.fp - row.fn))[:count]
+    return [ImageRow(*row) for row in zip(range(len(ids)), titles, ids, arrivals, names, *columns, strict=True)]
