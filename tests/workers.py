@@ -21,9 +21,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from detmetrics import (
     DetectionConfusionMatrix,
     DetectionCurves,
+    DetectionErrors,
     DetectionF1Score,
+    DetectionIoU,
     DetectionReport,
     KeypointReport,
+    LocalizationRecallPrecision,
     LVISAveragePrecision,
     MeanAveragePrecision,
     MetricCollection,
@@ -193,6 +196,9 @@ METRICS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (DetectionConfusionMatrix, {"class_names": NAMES}),
     (DetectionCurves, {}),
     (DetectionReport, {"class_names": NAMES, "matched_only": True}),
+    (DetectionErrors, {}),
+    (DetectionIoU, {"average": "none"}),
+    (LocalizationRecallPrecision, {"class_metrics": True}),
     (DetectionF1Score, {"iou_type": "segm"}),
     (MeanAveragePrecision, {"iou_type": ("segm", "boundary"), "extended_summary": True}),
     (LVISAveragePrecision, {"max_detections_per_image": 3, "extended_summary": True}),
@@ -221,6 +227,23 @@ def _every_kind(rank: int, size: int) -> list[tuple[Any, Any]]:
             found.append((shared.compute(), alone.compute()))
             if hasattr(alone, "per_image"):
                 found.append((shared.per_image(), alone.per_image()))
+    return found
+
+
+@scenario("parts of the images")
+def _parts(rank: int, size: int) -> list[tuple[Any, Any, int]]:
+    """A slice of what the ranks have seen, and of what one has."""
+    found = []
+    for seed in SEEDS:
+        problem = problem_with_ids(seed)
+        ids = sorted(int(item["image_id"]) for item in problem.target)[::3]
+        shared, alone = MeanAveragePrecision(**problem.settings), MeanAveragePrecision(**problem.settings)
+        update(shared, problem, list(range(rank, len(problem.preds), size)))
+        chosen = [i for i, item in enumerate(problem.target) if int(item["image_id"]) in ids]
+        alone.update([problem.preds[i] for i in chosen], [problem.target[i] for i in chosen])
+        alone.sync_on_compute = False
+        part = shared.slice(ids)
+        found.append((part.compute(), alone.compute(), part.num_images - len(ids)))
     return found
 
 

@@ -49,6 +49,14 @@ def test_any_split_of_images_with_ids_gives_the_bits_of_one_process(world: World
 
 
 @every_size
+def test_a_slice_has_the_bits_of_its_images_on_one_process(world: World, size: int) -> None:
+    for rank in results(world, size, "parts of the images"):
+        for part, alone, missing in rank:
+            assert_same_bits(part, alone)
+            assert missing == 0
+
+
+@every_size
 def test_strided_images_without_ids_give_the_bits_of_one_process(world: World, size: int) -> None:
     for rank in results(world, size, "strided without ids"):
         for seed in SEEDS:
