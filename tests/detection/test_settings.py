@@ -8,14 +8,18 @@ import torch
 
 import detmetrics
 from detmetrics import (
+    DetectionCalibration,
     DetectionConfusionMatrix,
     DetectionCurves,
+    DetectionErrors,
     DetectionF1Score,
     DetectionFBetaScore,
+    DetectionIoU,
     DetectionReport,
+    LocalizationRecallPrecision,
     MeanAveragePrecision,
 )
-from tests.detection.test_laws import NAMES, assert_same_bits, detections, fed
+from tests.detection.test_laws import NAMES, assert_same_bits, detections, fed, probabilities
 
 ASSIGNED: dict[str, dict[str, Any]] = {
     "MeanAveragePrecision": {
@@ -35,6 +39,9 @@ ASSIGNED: dict[str, dict[str, Any]] = {
     "DetectionConfusionMatrix": {"normalize": "pred", "iou_threshold": 0.3, "score_threshold": 0.2},
     "DetectionCurves": {"beta": 0.5, "area_range": "small", "max_detections": 3},
     "DetectionReport": {"score_threshold": 0.1, "max_detections": 1},
+    "DetectionErrors": {"iou_threshold": 0.3, "background_threshold": np.float64(0.2), "max_detections": 2},
+    "DetectionIoU": {"average": "macro", "iou_threshold": 0.3},
+    "DetectionCalibration": {"num_bins": np.int64(4), "score_threshold": 0.2},
 }
 NEEDED: dict[str, dict[str, Any]] = {"DetectionConfusionMatrix": {"class_names": NAMES}}
 
@@ -46,7 +53,7 @@ def test_every_detection_metric_is_here() -> None:
 
 @pytest.mark.parametrize("name", ASSIGNED)
 def test_assigned_equals_constructed(name: str) -> None:
-    data = detections(3, True)
+    data = probabilities(3, True)
     needed = NEEDED.get(name, {})
     for attribute, value in ASSIGNED[name].items():
         assigned = fed(name, needed, data)
@@ -96,6 +103,11 @@ BAD: list[tuple[type, str, Any]] = [
     (DetectionCurves, "beta", float("nan")),
     (DetectionReport, "matched_only", None),
     (DetectionConfusionMatrix, "normalize", "rows"),
+    (DetectionErrors, "background_threshold", 0),
+    (DetectionErrors, "background_threshold", 0.5),
+    (DetectionIoU, "average", "samples"),
+    (DetectionCalibration, "num_bins", 0),
+    (LocalizationRecallPrecision, "iou_threshold", 1),
 ]
 
 
