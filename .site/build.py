@@ -17,6 +17,7 @@ GUIDES = (  # the docstrings of packages, without what is inside
     "detmetrics.segmentation",
     "detmetrics.panoptic",
     "detmetrics.classification",
+    "detmetrics.analysis",
     "detmetrics.state",
     "detmetrics.files",
     "detmetrics.cli",
@@ -33,6 +34,7 @@ PARTS = {  # modules of which users meet a part
     "detmetrics.demo": ["generate"],
     "detmetrics.overlap.similarity": ["Similarity", "register", "similarity", "similarity_names"],
     "detmetrics.reduce.averages": ["average"],
+    "detmetrics.reduce.calibration": ["Calibration"],
     "detmetrics.reduce.curves": ["ScoreCurves"],
     "detmetrics.settings": ["Settings"],
 }

@@ -48,6 +48,7 @@ Each metric has a function of the same name in `detmetrics.functional`, for data
 * `detmetrics.segmentation`: averages over classes and images, undefined scores, ignored pixels, surfaces.
 * `detmetrics.panoptic`: panoptic quality, and instances of one class.
 * `detmetrics.classification`: scikit-learn's report, from batches.
+* `detmetrics.analysis`: how sure a result is, which of two models is better, and where.
 * `detmetrics.guides.training`: a plain loop, Lightning, torchrun, Hugging Face, and loggers.
 * `detmetrics.state`: batches, ranks, repeated images, merging, checkpoints, threads.
 * `detmetrics.files` and `detmetrics.cli`: COCO's and other files, and the command line.

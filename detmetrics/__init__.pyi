@@ -1,8 +1,10 @@
 # The public names and where they come from: type checkers read this, and Python imports what is asked for.
 
 from . import functional as functional
+from .analysis.comparison import Comparison, compare
+from .analysis.intervals import Interval, bootstrap
+from .analysis.slices import Slice, evaluate_slices
 from .classification.report import ClassificationReport
-from .comparison import Comparison, compare
 from .detection.calibration import DetectionCalibration
 from .detection.confusion import DetectionConfusionMatrix
 from .detection.curves import DetectionCurves
@@ -19,7 +21,6 @@ from .detection.precision import DetectionPrecision
 from .detection.recall import DetectionRecall
 from .detection.report import DetectionReport
 from .detection.voc import VOCAveragePrecision
-from .intervals import Interval, bootstrap
 from .panoptic.instances import InstanceQuality
 from .panoptic.quality import PanopticQuality
 from .segmentation.accuracy import SegmentationAccuracy
@@ -37,7 +38,6 @@ from .segmentation.report import SegmentationReport
 from .segmentation.specificity import SegmentationSpecificity
 from .segmentation.surface_dice import SurfaceDice
 from .segmentation.trimap_iou import SegmentationTrimapIoU
-from .slices import Slice, evaluate_slices
 from .state.collection import MetricCollection
 from .state.metric import Metric
 

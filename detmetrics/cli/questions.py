@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from detmetrics.analysis.slices import evaluate_slices
 from detmetrics.detection.analysis_settings import ErrorSettings
 from detmetrics.detection.classes import class_titles
 from detmetrics.detection.error_costs import FIXES, summarize_errors
@@ -15,7 +16,6 @@ from detmetrics.detection.mean_ap import MeanAveragePrecision
 from detmetrics.detection.score_curves import score_curves
 from detmetrics.detection.settings import CurvesSettings
 from detmetrics.show.tables import score_table
-from detmetrics.slices import evaluate_slices
 
 if TYPE_CHECKING:
     from detmetrics.files.coco import CocoData

@@ -28,7 +28,7 @@ def slice_state(self: Any, image_ids: Iterable[int] | Tensor) -> Any:
     Args:
         self: The metric, which stays as it is.
         image_ids: The ids of images as given to ``update()``; those that were not seen are no error, see
-            ``num_images`` after ``compute()``, or :func:`detmetrics.slices.evaluate_slices`, which counts them.
+            ``num_images`` after ``compute()``, or :func:`detmetrics.evaluate_slices`, which counts them.
 
     Returns:
         The metric.

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from detmetrics.analysis.intervals import Interval, Sampler, Values, check_arguments, intervals_of
 from detmetrics.detection.metric import DetectionMetric
 from detmetrics.detection.operating_point import outcomes
 from detmetrics.detection.settings import OperatingPointSettings
-from detmetrics.intervals import Interval, Sampler, Values, check_arguments, intervals_of
 from detmetrics.match.evaluation_data import EvaluationData
 from detmetrics.segmentation.counting import COUNTS, ImageCounts
 from detmetrics.state.metric import Metric

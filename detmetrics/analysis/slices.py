@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics.utilities.prints import rank_zero_warn
 
 from detmetrics import arguments
-from detmetrics.intervals import Interval, bootstrap
+from detmetrics.analysis.intervals import Interval, bootstrap
 from detmetrics.match.coco import counted_targets
 from detmetrics.ragged import occurrences
 from detmetrics.state.metric import Metric

@@ -14,7 +14,7 @@ from detmetrics import (
     compare,
     demo,
 )
-from detmetrics.comparison import holm
+from detmetrics.analysis.comparison import holm
 
 NAMES = ["a", "b", "c"]
 

@@ -21,7 +21,7 @@ from detmetrics import (
     bootstrap,
     demo,
 )
-from detmetrics.intervals import Sampler, _corrected, _quantile
+from detmetrics.analysis.intervals import Sampler, _corrected, _quantile
 from tests.detection.test_laws import NAMES, REGISTRY, detections
 from tests.training import registry
 

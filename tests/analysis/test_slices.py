@@ -15,7 +15,7 @@ from detmetrics import (
     demo,
     evaluate_slices,
 )
-from detmetrics.slices import by_crowding, by_size
+from detmetrics.analysis.slices import by_crowding, by_size
 from tests.detection.test_laws import CASES, REGISTRY, assert_same_bits, fed
 from tests.problems import batch, hit, miss
 from tests.training import registry
