@@ -36,7 +36,9 @@ PARTS = {  # modules of which users meet a part
     "detmetrics.reduce.averages": ["average"],
     "detmetrics.reduce.calibration": ["Calibration"],
     "detmetrics.reduce.curves": ["ScoreCurves"],
+    "detmetrics.reduce.operating_points": ["OperatingPoints"],
     "detmetrics.settings": ["Settings"],
+    "detmetrics.slices": ["by_crowding", "by_size"],
 }
 
 
