@@ -31,6 +31,7 @@ REFERENCE = (  # beside detmetrics and its functions: modules with all that they
     "detmetrics.compat.pycocotools",
 )
 PARTS = {  # modules of which users meet a part
+    "detmetrics.analysis.slices": ["by_crowding", "by_size"],
     "detmetrics.demo": ["generate"],
     "detmetrics.overlap.similarity": ["Similarity", "register", "similarity", "similarity_names"],
     "detmetrics.reduce.averages": ["average"],
@@ -38,7 +39,6 @@ PARTS = {  # modules of which users meet a part
     "detmetrics.reduce.curves": ["ScoreCurves"],
     "detmetrics.reduce.operating_points": ["OperatingPoints"],
     "detmetrics.settings": ["Settings"],
-    "detmetrics.slices": ["by_crowding", "by_size"],
 }
 
 
