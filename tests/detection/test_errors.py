@@ -389,7 +389,7 @@ def real_masks(root: Path) -> tuple[list[int], Rows, Rows]:
 @pytest.mark.usefixtures("coco_points")
 @pytest.mark.parametrize(
     ("name", "images"),
-    [*((name, 400) for name in FILES), pytest.param("voc07_tinyyolo", None, marks=pytest.mark.slow)],
+    [*((name, 200) for name in FILES), pytest.param("voc07_tinyyolo", None, marks=pytest.mark.slow)],
 )
 def test_errors_of_real_data_equal_those_of_tidecv_and_hotcoco(data_root: Path, name: str, images: int | None) -> None:
     masks = name.endswith("masks")
