@@ -312,7 +312,7 @@ def test_one_name_in_a_list_has_no_prefix() -> None:
     assert "map" in mean_average_precision(*arguments, iou_type=["segm"])
 
 
-@pytest.mark.parametrize("iou_type", ["keypoints", (), ("segm", "segm"), None, ("segm", 3)])
+@pytest.mark.parametrize("iou_type", ["points", (), ("segm", "segm"), None, ("segm", 3)])
 def test_wrong_types(iou_type: Any) -> None:
     with pytest.raises(ValueError, match=r"iou_type: expected one of .* or several distinct ones, got "):
         MeanAveragePrecision(iou_type=iou_type)
@@ -584,7 +584,9 @@ def test_operating_point_metrics_count_masks(iou_type: str) -> None:
 
 
 def test_operating_point_metrics_take_one_type() -> None:
-    with pytest.raises(ValueError, match=r"iou_type: expected one of \('bbox', 'segm', 'boundary'\), got \('bbox', "):
+    with pytest.raises(
+        ValueError, match=r"iou_type: expected one of \('bbox', 'segm', 'boundary', 'keypoints'\), got "
+    ):
         DetectionF1Score(iou_type=("bbox", "segm"))  # type: ignore[arg-type]
 
 
