@@ -60,6 +60,16 @@ The page has the confusion matrix, the classes, and target, prediction and error
 `detmetrics panoptic GT.json PRED.json` prints PQ, SQ and RQ of COCO's panoptic format; the PNG files are in folders of
 the same names, or in `--gt-folder` and `--pred-folder`. `--boundary` asks for Boundary PQ.
 
+# Which is better
+
+```sh
+detmetrics evaluate annotations.json results.json --intervals 100
+detmetrics compare results.json results.json --targets annotations.json --samples 100
+```
+
+The first line adds intervals from bootstrap samples of the images, the second compares two files of results (here the
+same one twice) or two saved states: differences with intervals and p values; see `detmetrics.analysis`.
+
 # Several processes, several machines
 
 ```sh

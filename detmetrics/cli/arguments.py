@@ -54,7 +54,7 @@ def _check_protocol(arguments: argparse.Namespace, parser: argparse.ArgumentPars
         return
     if arguments.html is not None:
         parser.error("--html: expected --protocol coco with it")
-    for option in ("errors", "slices", "min_precision"):
+    for option in ("errors", "slices", "min_precision", "intervals"):
         if getattr(arguments, option) is not None:
             parser.error(f"--{option.replace('_', '-')}: expected --protocol coco with it")
     if arguments.iou_type == "keypoints":
@@ -75,6 +75,8 @@ def _paths(arguments: argparse.Namespace) -> list[Path]:
     if arguments.command == "evaluate":
         others = filter(None, [arguments.hierarchy, arguments.slices])
         return [Path(arguments.annotations), Path(arguments.results), *others]
+    if arguments.command == "compare":
+        return [path for path in (arguments.first, arguments.second, arguments.targets) if path is not None]
     if arguments.command in ("segmentation", "panoptic"):
         return [arguments.targets, arguments.preds]
     return list(arguments.states) if arguments.command == "merge" else []
@@ -91,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     label_map_arguments.add_panoptic(commands, [shared, images])
     _add_demo(commands, [shared, page, detection, questions, images])
     _add_merge(commands, [shared, page, detection, questions])
+    _add_compare(commands)
     return parser
 
 
@@ -167,6 +170,29 @@ def _add_merge(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     merge.set_defaults(command="merge", device=None, image_folder=None)
 
 
+def _add_compare(commands: Any) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="compare two files of results, or two saved states",
+        description="Print the numbers of both, the differences with intervals from bootstrap samples of the images, "
+        "and p values.",
+    )
+    compare.add_argument("first", type=Path, metavar="A", help="COCO results, or a file written by --save-state")
+    compare.add_argument("second", type=Path, metavar="B", help="the same of the other model, on the same images")
+    compare.add_argument("--targets", type=Path, metavar="GT.json", help="COCO annotations, where A and B are results")
+    compare.add_argument("--iou-type", choices=IOU_TYPES, default="bbox", help="overlaps of what, for results (bbox)")
+    compare.add_argument("--samples", type=positive, default=1000, metavar="N", help="bootstrap samples (1000)")
+    compare.add_argument(
+        "--confidence", type=fraction, default=0.95, metavar="C", help="of the intervals, below 1 (0.95)"
+    )
+    compare.add_argument("--seed", type=seed, default=0, metavar="N", help="equal seeds give equal intervals (0)")
+    compare.add_argument("--per-class", action="store_true", help="also print the classes")
+    compare.add_argument("--json", type=Path, metavar="OUT", help="write the numbers to this file")
+    compare.add_argument("--quiet", action="store_true", help="print nothing on stderr")
+    _add_max_bytes(compare, "a packed file")
+    compare.set_defaults(command="compare", device=None, html=None, save_state=None, image_folder=None)
+
+
 def _add_batch_size(command: argparse.ArgumentParser, default: int | None) -> None:
     command.add_argument("--batch-size", type=positive, default=default, metavar="N", help="images per update (64)")
 
@@ -226,6 +252,14 @@ def _question_arguments() -> argparse.ArgumentParser:
         type=fraction,
         metavar="P",
         help="also print the score threshold with the highest recall at that precision or more",
+    )
+    questions.add_argument(
+        "--intervals",
+        type=positive,
+        nargs="?",
+        const=1000,
+        metavar="N",
+        help="also print 95%% intervals, from N bootstrap samples of the images (1000)",
     )
     return questions
 

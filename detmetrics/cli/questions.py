@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from detmetrics.analysis.intervals import bootstrap
 from detmetrics.analysis.slices import evaluate_slices
 from detmetrics.detection.analysis_settings import ErrorSettings
 from detmetrics.detection.classes import class_titles
@@ -20,7 +21,7 @@ from detmetrics.show.tables import score_table
 if TYPE_CHECKING:
     from detmetrics.files.coco import CocoData
 
-OPTIONS = ("errors", "slices", "min_precision")
+OPTIONS = ("errors", "slices", "min_precision", "intervals")
 UNSEEN = 1 << 62  # numbers of images from here on stand for none
 IN_TABLE = {"map": "AP", "map_50": "AP50", "map_75": "AP75"}
 
@@ -55,6 +56,8 @@ def answers(metric: MeanAveragePrecision, data: CocoData | None, arguments: argp
         found.append(_slices(metric, data, arguments.slices))
     if getattr(arguments, "min_precision", None) is not None:
         found.append(_threshold(metric, arguments.min_precision, arguments.per_class))
+    if getattr(arguments, "intervals", None) is not None:
+        found.append(_intervals(metric, arguments.intervals))
     return found
 
 
@@ -90,6 +93,19 @@ def _slices(metric: MeanAveragePrecision, data: CocoData | None, path: Path) -> 
     notes = "".join(f"{name}: {part.note}\n" for name, part in parts.items() if part.note)
     table = score_table(headers, rows, {}, digits=3).rstrip("\n")
     return Answer(f"Parts of the images\n\n{table}\n" + (f"\n{notes}" if notes else ""), numbers)
+
+
+def _intervals(metric: MeanAveragePrecision, num_samples: int) -> Answer:
+    found = bootstrap(metric, num_samples)
+    headlines = {key: interval for key, interval in found.items() if not interval.value.ndim and "/" not in key}
+    rows: dict[str, list[float | None]] = {
+        key: [own.value.item(), own.low.item(), own.high.item(), own.standard_error.item()]
+        for key, own in headlines.items()
+    }
+    ends = {"low": 1, "high": 2, "standard_error": 3}
+    numbers = {f"{key}_{end}": row[at] or 0.0 for key, row in rows.items() for end, at in ends.items()}
+    table = score_table(["value", "low", "high", "std error"], rows, {}, digits=3).rstrip("\n")
+    return Answer(f"95 % intervals from {num_samples} samples of the images\n\n{table}", numbers)
 
 
 def _numbered(attributes: Any, number_of: dict[str, int], path: Path) -> Any:
