@@ -64,11 +64,31 @@ the same names, or in `--gt-folder` and `--pred-folder`. `--boundary` asks for B
 
 ```sh
 detmetrics evaluate annotations.json results.json --intervals 100
+```
+
+adds intervals from bootstrap samples of the images. Two files of results, here the same one twice, or two saved states
+are compared by differences with intervals and p values; see `detmetrics.analysis`:
+
+```sh
 detmetrics compare results.json results.json --targets annotations.json --samples 100
 ```
 
-The first line adds intervals from bootstrap samples of the images, the second compares two files of results (here the
-same one twice) or two saved states: differences with intervals and p values; see `detmetrics.analysis`.
+```text
+                  first    second difference       low      high         p
+
+         map      0.741     0.741     0.000     0.000     0.000     1.000
+      map_50      0.929     0.929     0.000     0.000     0.000     1.000
+      map_75      0.752     0.752     0.000     0.000     0.000     1.000
+   map_small      0.758     0.758     0.000     0.000     0.000     1.000
+  map_medium      0.850     0.850     0.000     0.000     0.000     1.000
+   map_large      0.500     0.500     0.000     0.000     0.000     1.000
+       mar_1      0.671     0.671     0.000     0.000     0.000     1.000
+      mar_10      0.764     0.764     0.000     0.000     0.000     1.000
+     mar_100      0.764     0.764     0.000     0.000     0.000     1.000
+   mar_small      0.780     0.780     0.000     0.000     0.000     1.000
+  mar_medium      0.850     0.850     0.000     0.000     0.000     1.000
+   mar_large      0.500     0.500     0.000     0.000     0.000     1.000
+```
 
 # Several processes, several machines
 
