@@ -30,7 +30,8 @@ def at_terminal(*arguments: str, width: int = 80, **environment: str) -> list[st
     """The lines that a terminal of some width shows of the command, without colours and what moves the cursor."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
-    environment = {**os.environ, "TERM": "xterm", "OMP_NUM_THREADS": "1", **environment}
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment = {**inherited, "TERM": "xterm", "OMP_NUM_THREADS": "1", **environment}
     command = [sys.executable, "-m", "detmetrics", *arguments]
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
