@@ -172,7 +172,7 @@ def test_the_score_at_recall_zero_is_that_of_the_first_detection() -> None:
     assert value_of(image([wrong, right], TARGET)) == close(1 / 2)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, pytest.param(8, marks=pytest.mark.slow)])
 def test_ties_have_the_same_bits_however_the_images_are_split(world: World, size: int) -> None:
     one, *others = [rank["ties"] for rank in world(1) + world(size)]
     for other in others:

@@ -456,8 +456,9 @@ def test_casts_change_nothing(name: str, settings: dict[str, Any]) -> None:
 
 @law
 def test_one_thread_gives_the_bits_of_two(name: str, settings: dict[str, Any]) -> None:
+    copies = 50 if "masks" in name else 300  # so many that torch divides the work
     data = [
-        values * 300 if isinstance(values, list) else torch.cat([values] * 300)
+        values * copies if isinstance(values, list) else torch.cat([values] * copies)
         for values in REGISTRY[name].data(1, False)
     ]
     before, results = torch.get_num_threads(), []
