@@ -10,6 +10,7 @@ import torch
 from tests import workers
 
 torch.set_num_threads(1)  # on tensors as small as here a second thread is waited for longer than it works
+SPAWNING = {"test_distributed.py", "test_torchrun.py", "test_lightning.py", "test_segmentation_runs.py", "test_site.py"}
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -32,10 +33,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> workers.World:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """``pytest -m cuda`` runs the tests that need a GPU."""
+    """``pytest -m cuda`` runs the tests that need a GPU; in parallel, tests of the same ranks stay together."""
     for item in items:
-        if "cuda" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "cuda" in fixtures:
             item.add_marker("cuda")
+        if "world" in fixtures:
+            item.add_marker(pytest.mark.xdist_group("world"))
+        elif item.path.name in SPAWNING:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture
