@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detmetrics.analysis.intervals import Interval, Sampler, Values, check_arguments, intervals_of
+from detmetrics.analysis.intervals import Interval, Sampler, Values, check_arguments, intervals_of, one_of
 from detmetrics.detection.metric import DetectionMetric
 from detmetrics.detection.operating_point import outcomes
 from detmetrics.detection.settings import OperatingPointSettings
@@ -126,7 +126,7 @@ def _difference(first: Values, second: Values) -> Values:
 
 def _check_same_images(first: Any, second: Any) -> None:
     """Raise unless two readings are of the same images and targets."""
-    sides = [next(iter(reading.values())) if isinstance(reading, dict) else reading for reading in (first, second)]
+    sides = [one_of(reading) for reading in (first, second)]
     keys = [side.keys.tolist() for side in sides]
     if keys[0] != keys[1]:
         others = sorted(set(keys[0]) ^ set(keys[1]))

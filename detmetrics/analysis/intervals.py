@@ -132,7 +132,7 @@ class Sampler:
 
     def __init__(self, metric: Metric, seed: int, groups: Mapping[int, Hashable] | None) -> None:
         self._metric, self._reading = metric, metric.read()
-        first = next(iter(self._reading.values())) if isinstance(self._reading, dict) else self._reading
+        first = one_of(self._reading)
         keys = getattr(first, "keys", None)
         if not isinstance(keys, Tensor):
             raise ValueError(f"metric: expected one whose state tells images apart, got {type(metric).__name__}")
@@ -142,7 +142,8 @@ class Sampler:
         self._group = _groups_of(keys, groups)  # (B,)
         self.num_groups = int(self._group.max()) + 1
         self._generator = torch.Generator().manual_seed(seed)
-        self.value = self.answer_of(metric)(torch.ones(self.num_groups, dtype=torch.int64))
+        # What the metric works out for all images is carried over to every sample.
+        self.value = self._asked_about(metric)(self._reading)
 
     def draws(self, num_samples: int) -> Iterator[Tensor]:
         """How often each group is drawn, ``(G,)`` int64, for each sample."""
@@ -172,18 +173,34 @@ class Sampler:
 
     def answer_of(self, metric: Metric) -> Callable[[Tensor], Values]:
         """A function from how often each group is taken to the results. It may be called in another thread."""
+        ask = self._asked_about(metric)
+
+        def answer(times: Tensor) -> Values:
+            images = torch.arange(len(self._group)).repeat_interleave(times[self._group]).to(metric.device)
+            with one_thread():
+                return ask(_at_images(self._reading, images))
+
+        return answer
+
+    @staticmethod
+    def _asked_about(metric: Metric) -> Callable[[Any], Values]:
+        """A function from what a metric could have read to its results; the metric stays as it is."""
         view: Any = metric.clone()
         view.reset()
         view._to_sync = False
         owner = next(view.chunks(state) for state in view.row_states())
 
-        def answer(times: Tensor) -> Values:
-            images = torch.arange(len(self._group)).repeat_interleave(times[self._group]).to(view.device)
+        def ask(reading: Any) -> Values:
             with torch.no_grad(), no_autocast(view.device), one_thread():
-                owner.reading = view.version(), _at_images(self._reading, images)
+                owner.reading = view.version(), reading
                 return _numbers(type(view).compute(view), type(metric).__name__)
 
-        return answer
+        return ask
+
+
+def one_of(reading: Any) -> Any:
+    """What a metric has read of its images, for one similarity where it has several."""
+    return next(iter(reading.values())) if isinstance(reading, dict) else reading
 
 
 def _at_images(reading: Any, images: Tensor) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics.utilities.prints import rank_zero_warn
 
 from detmetrics import arguments
-from detmetrics.analysis.intervals import Interval, bootstrap
+from detmetrics.analysis.intervals import Interval, bootstrap, one_of
 from detmetrics.match.coco import counted_targets
 from detmetrics.ragged import occurrences
 from detmetrics.state.metric import Metric
@@ -102,11 +102,10 @@ def evaluate_slices(
     for attribute, values in wanted.items():
         for value, ids in values.items():
             found[f"{attribute}/{value}"] = part_of(metric.slice(ids), len(ids))
-        together = metric.slice(set().union(*values.values()))
-        together.compute()
-        left = found[ALL].num_images - int(together.num_images)
+        listed = torch.tensor(sorted(set().union(*values.values())), dtype=torch.int64)
+        total = found[ALL].num_images
+        left = total - int(torch.isin(one_of(metric.read()).keys.cpu(), listed).sum())
         if left:
-            total = found[ALL].num_images
             rank_zero_warn(f"attributes[{attribute!r}]: {left} of {total} images have no value", UserWarning)
     return found
 

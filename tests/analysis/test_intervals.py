@@ -22,6 +22,8 @@ from detmetrics import (
     demo,
 )
 from detmetrics.analysis.intervals import Sampler, _corrected, _quantile
+from detmetrics.detection import operating_point
+from detmetrics.match import coco
 from tests.detection.test_laws import NAMES, REGISTRY, detections
 from tests.training import registry
 
@@ -142,6 +144,17 @@ def test_equal_seeds_give_equal_intervals_with_any_number_of_threads() -> None:
             torch.set_num_threads(before)
     assert found[0] == found[1]
     assert found[0].low != found[2].low
+
+
+@pytest.mark.parametrize("kind", [MeanAveragePrecision, DetectionF1Score])
+def test_matches_are_found_once_for_all_samples(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nothing was computed before."""
+    calls = []
+    for module in (coco, operating_point):
+        found = module.match
+        monkeypatch.setattr(module, "match", lambda *args, found=found: calls.append(args) or found(*args))
+    bootstrap(fed(kind()), num_samples=20)
+    assert len(calls) == 1
 
 
 def test_an_interval_holds_the_value_and_its_samples() -> None:
