@@ -190,7 +190,8 @@ def _add_compare(commands: Any) -> None:
     compare.add_argument("--json", type=Path, metavar="OUT", help="write the numbers to this file")
     compare.add_argument("--quiet", action="store_true", help="print nothing on stderr")
     _add_max_bytes(compare, "a packed file")
-    compare.set_defaults(command="compare", device=None, html=None, save_state=None, image_folder=None)
+    others = dict.fromkeys(("device", "html", "save_state", "image_folder", "ignore_key"))
+    compare.set_defaults(command="compare", protocol="coco", **others)
 
 
 def _add_batch_size(command: argparse.ArgumentParser, default: int | None) -> None:

@@ -8,13 +8,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from detmetrics import arguments as checks
 from detmetrics.analysis.comparison import Comparison, compare
+from detmetrics.cli.evaluate import read
 from detmetrics.cli.output import tell
 from detmetrics.cli.ranks import on_all_ranks, rank
 from detmetrics.detection.mean_ap import MeanAveragePrecision
 from detmetrics.files import states
-from detmetrics.files.coco import from_coco
 from detmetrics.show.tables import score_table
 
 HEADERS = ["first", "second", "difference", "low", "high", "p"]
@@ -45,17 +44,10 @@ def _metric(path: Path, arguments: argparse.Namespace) -> Any:
             raise ValueError(f"{path}: expected a state of detmetrics evaluate, got one of {type(metric).__name__}")
         metric.class_metrics = True
         return metric
-    data = from_coco(
-        arguments.targets,
-        path,
-        masks=arguments.iou_type in ("segm", "boundary"),
-        keypoints=arguments.iou_type == "keypoints",
-        drop_unknown_images=True,
-        max_bytes=arguments.max_bytes,
-    )
+    data = read(arguments.targets, path, arguments)
     metric = MeanAveragePrecision(
         box_format="xywh",
-        iou_type=checks.choice("--iou-type", arguments.iou_type, ("bbox", "segm", "boundary", "keypoints")),
+        iou_type=arguments.iou_type,
         class_names=data.categories,
         class_metrics=True,
         sync_on_compute=False,  # every rank reads all of it

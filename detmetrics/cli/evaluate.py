@@ -19,14 +19,15 @@ from detmetrics.files.ids import not_the_numbers
 
 def run(arguments: argparse.Namespace) -> None:
     """Read the files and evaluate them."""
-    data = on_all_ranks(lambda: _read(arguments))
+    data = on_all_ranks(lambda: read(arguments.annotations, arguments.results, arguments))
     evaluate(data, f"{Path(arguments.results).name} on {Path(arguments.annotations).name}", arguments)
 
 
-def _read(arguments: argparse.Namespace) -> CocoData:
+def read(annotations: Any, results: Any, arguments: argparse.Namespace) -> CocoData:
+    """A file of annotations and one of results, as the arguments ask."""
     return from_coco(
-        arguments.annotations,
-        arguments.results,
+        annotations,
+        results,
         ignore_key=arguments.ignore_key,
         masks=arguments.iou_type in ("segm", "boundary"),
         keypoints=arguments.iou_type == "keypoints",
