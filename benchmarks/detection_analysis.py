@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks import peers
-from benchmarks.detection_map import SIZE, SMALL, DetectionData, generate
+from benchmarks.detection_map import SIZE, SMALL, DetectionData, generate, hotcoco_targets
 from benchmarks.harness import Contender, Meter, Problem, Statistics
 
 SAMPLES = 100  # of the bootstrap; the time grows with them
@@ -52,18 +52,9 @@ def detmetrics_comparison(data: DetectionData, meter: Meter) -> Statistics:
 
 
 def _hotcoco(data: DetectionData, every: int = 0) -> Any:
-    from hotcoco import COCO, COCOeval
+    from hotcoco import COCOeval
 
-    target = peers.target_columns(data.target)
-    gt = COCO.from_arrays(
-        peers.image_dicts(len(data.target)),
-        peers.category_dicts(data.num_classes),
-        target.image,
-        target.labels,
-        target.boxes,
-        area=target.area,
-        iscrowd=target.iscrowd,
-    )
+    gt = hotcoco_targets(data)
     preds = [_without(image, every) for image in data.preds]
     evaluation = COCOeval(gt, gt.load_res(peers.detection_matrix(preds)), "bbox")
     evaluation.evaluate()

@@ -95,20 +95,26 @@ def ultrafast_pycocotools(data: DetectionData, meter: Meter) -> Statistics:
     return coco_eval(COCOeval, gt, dt, meter)
 
 
+def hotcoco_targets(data: DetectionData) -> Any:
+    from hotcoco import COCO
+
+    target = peers.target_columns(data.target)
+    return COCO.from_arrays(
+        peers.image_dicts(len(data.target)),
+        peers.category_dicts(data.num_classes),
+        target.image,
+        target.labels,
+        target.boxes,
+        area=target.area,
+        iscrowd=target.iscrowd,
+    )
+
+
 def hotcoco(data: DetectionData, meter: Meter) -> Statistics:
-    from hotcoco import COCO, COCOeval
+    from hotcoco import COCOeval
 
     with meter("convert"):
-        target = peers.target_columns(data.target)
-        gt = COCO.from_arrays(
-            peers.image_dicts(len(data.target)),
-            peers.category_dicts(data.num_classes),
-            target.image,
-            target.labels,
-            target.boxes,
-            area=target.area,
-            iscrowd=target.iscrowd,
-        )
+        gt = hotcoco_targets(data)
         dt = gt.load_res(peers.detection_matrix(data.preds))
     return coco_eval(COCOeval, gt, dt, meter)
 
