@@ -162,6 +162,24 @@ def ranges(start: Tensor, counts: Tensor, total: int) -> Tensor:
     return shift + torch.arange(total, dtype=shift.dtype, device=counts.device)
 
 
+def rows_of(counts: Tensor, runs: Tensor) -> Tensor:
+    """The rows of some runs that follow one another, run after run; those of a run that comes twice twice.
+
+    Args:
+        counts: ``(G,)`` int64, the number of rows of each run.
+        runs: ``(n,)`` int64, indices of runs.
+
+    Returns:
+        Indices of rows, int64. The number of them is read from the device.
+
+    Example:
+        >>> rows_of(torch.tensor([2, 1, 3]), torch.tensor([2, 0])).tolist()
+        [3, 4, 5, 0, 1]
+    """
+    chosen = counts.index_select(0, runs)
+    return ranges(exclusive_cumsum(counts).index_select(0, runs), chosen, int(chosen.sum()))
+
+
 def rows_at(images: Tensor, image: Tensor, num_images: int) -> tuple[Tensor, Tensor]:
     """The rows of some images, image after image, those of an image that comes twice twice.
 
@@ -178,9 +196,8 @@ def rows_at(images: Tensor, image: Tensor, num_images: int) -> tuple[Tensor, Ten
         (tensor([1, 2, 1, 2]), tensor([0, 0, 1, 1]))
     """
     count = occurrences(image, num_images)
-    start, own = exclusive_cumsum(count).index_select(0, images), count.index_select(0, images)
-    total = int(own.sum())
-    return ranges(start, own, total), owners(own, total)
+    at = rows_of(count, images)
+    return at, owners(count.index_select(0, images), len(at))
 
 
 def cuts(count: Tensor, most: int) -> list[int]:

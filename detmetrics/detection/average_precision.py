@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from detmetrics.detection.classes import by_class, class_labels
+from detmetrics.detection.classes import by_class, class_labels, results_by_class
 from detmetrics.detection.settings import ALL_AREAS, MeanAveragePrecisionSettings
 from detmetrics.match.coco import count_targets, match_all, within
 from detmetrics.match.evaluation_data import EvaluationData
@@ -173,12 +173,4 @@ def _per_class(means: Means, labels: Tensor, settings: MeanAveragePrecisionSetti
         for part in (means.precision[..., 0], means.recall[..., 0, -1])  # (T, C) each
     ]
     keys = ("map", f"mar_{settings.max_detection_thresholds[-1]}")
-    if settings.declared is None or settings.class_agnostic:
-        return {f"{key}_per_class": per_class for key, per_class in zip(keys, values, strict=True)} | {
-            "classes": labels
-        }
-    return {
-        f"{key}/{name}": value
-        for key, per_class in zip(keys, values, strict=True)
-        for name, value in zip(settings.declared.values(), per_class, strict=True)
-    }
+    return results_by_class(dict(zip(keys, values, strict=True)), labels, settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -29,6 +31,23 @@ def class_labels(data: EvaluationData, settings: ClassSettings) -> Tensor:
         return data.classes.clone()  # the caller may change it
     check_declared(data.classes, declared)
     return torch.tensor(list(declared), device=device)
+
+
+def results_by_class(values: Mapping[str, Tensor], labels: Tensor, settings: ClassSettings) -> dict[str, Tensor]:
+    """Results of classes (C,) under the keys that ``compute()`` has for them.
+
+    Args:
+        values: ``(C,)`` each, by what is measured, such as ``"map"``.
+        labels: ``(C,)`` int64.
+        settings: Whether and how classes are declared.
+
+    Returns:
+        0-d tensors ``<key>/<name>`` of declared classes, else ``<key>_per_class`` (C,) and ``classes``, the labels.
+    """
+    if settings.declared is None or settings.class_agnostic:
+        return {f"{key}_per_class": own for key, own in values.items()} | {"classes": labels}
+    names = list(settings.declared.values())
+    return {f"{key}/{name}": one for key, own in values.items() for name, one in zip(names, own, strict=True)}
 
 
 def class_titles(labels: Tensor, settings: ClassSettings) -> list[str]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from detmetrics.count import repeats
 from detmetrics.count.repeats import Ids, Repeats
-from detmetrics.ragged import descending_key, exclusive_cumsum, hash_runs, lexsort, owners, ranges, run_starts
+from detmetrics.ragged import descending_key, hash_runs, lexsort, owners, rows_of, run_starts
 
 KEY, NUM_DETECTIONS, NUM_TARGETS, NUM_OVERLAPS, TARGET_HASH, NOTES = range(6)  # columns of the rows of images
 SCORE, AREA, LABEL = range(3)  # columns of the rows of detections
@@ -87,7 +87,7 @@ def _like_the_first(images: Tensor, detections: Tensor, order: Tensor, repeated:
     counts = images[:, NUM_DETECTIONS]
     comparable = repeated & (counts.index_select(0, order) == counts.index_select(0, first))
     at = comparable.nonzero().squeeze(1)
-    pair, both = (_detections_of(detections, counts, chosen[at]) for chosen in (order, first))
+    pair, both = (detections.index_select(0, rows_of(counts, chosen[at])) for chosen in (order, first))
     owner = owners(counts.index_select(0, order[at]), len(pair))  # index into at
     differs = pair[:, LABEL] != both[:, LABEL]  # rows are in the order of labels
     for ours, theirs in zip(_sorted_columns(pair, owner), _sorted_columns(both, owner), strict=True):
@@ -96,13 +96,6 @@ def _like_the_first(images: Tensor, detections: Tensor, order: Tensor, repeated:
     same = comparable.clone()
     same[at[owner[differs]]] = False
     return same
-
-
-def _detections_of(detections: Tensor, counts: Tensor, images: Tensor) -> Tensor:
-    """The rows of some images, image after image."""
-    sizes = counts.index_select(0, images)
-    starts = exclusive_cumsum(counts).index_select(0, images)
-    return detections.index_select(0, ranges(starts, sizes, int(sizes.sum())))
 
 
 def _sorted_columns(detections: Tensor, owner: Tensor) -> list[Tensor]:

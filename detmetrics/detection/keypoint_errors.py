@@ -21,7 +21,7 @@ from detmetrics.overlap.keypoint_sigmas import KeypointSigmas
 from detmetrics.overlap.keypoints import KeypointSimilarity
 from detmetrics.overlap.sides import Side, check_lists
 from detmetrics.overlap.similarity import Items, Request
-from detmetrics.ragged import descending_key, exclusive_cumsum, hash_runs, lexsort, occurrences, owners, ranges, rows_at
+from detmetrics.ragged import descending_key, hash_runs, lexsort, occurrences, owners, rows_at, rows_of
 from detmetrics.reduce.averages import defined_mean
 from detmetrics.reduce.formulas import divide
 from detmetrics.settings import Settings
@@ -189,10 +189,9 @@ def read(images: Tensor, errors: Tensor, duplicates: str) -> tuple[KeypointData,
     order, left_out = torch.arange(len(images), device=images.device), NONE
     if duplicates != "keep":
         order, left_out = distinct_order(columns, "target['image_id']")
-    own = counts[order]
-    kept = errors[ranges(exclusive_cumsum(counts)[order], own, int(own.sum()))]
-    keys = images[:, 0].index_select(0, order)
-    return KeypointData(kept.view(torch.float64), owners(own, len(kept)), keys, left_out.total), left_out
+    kept = errors[rows_of(counts, order)]
+    image, keys = owners(counts[order], len(kept)), images[:, 0].index_select(0, order)
+    return KeypointData(kept.view(torch.float64), image, keys, left_out.total), left_out
 
 
 def check_rows(images: Tensor, errors: Tensor) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from detmetrics.detection.classes import class_labels
+from detmetrics.detection.classes import class_labels, results_by_class
 from detmetrics.detection.settings import OpenImagesSettings
 from detmetrics.match.evaluation_data import IGNORE, EvaluationData
 from detmetrics.match.federated import federated
@@ -30,10 +30,8 @@ def open_images_results(data: EvaluationData, settings: OpenImagesSettings) -> t
     labels = class_labels(whole, settings)
     values = class_precision(whole, labels, settings.iou_threshold).nan_to_num(settings.zero_division)
     results = {"map": defined_mean(values, zero_division=settings.zero_division)}
-    if settings.class_metrics and settings.declared is None:
-        results |= {"map_per_class": values, "classes": labels}
-    elif settings.class_metrics and settings.declared is not None:
-        results |= {f"map/{name}": value for name, value in zip(settings.declared.values(), values, strict=True)}
+    if settings.class_metrics:
+        results |= results_by_class({"map": values}, labels, settings)
     return results, labels
 
 

@@ -13,7 +13,7 @@ from detmetrics.detection.duplicates import KEY, NOTES, NUM_DETECTIONS, NUM_OVER
 from detmetrics.detection.inputs import OTHER_COLUMNS, Batch, find_invalid
 from detmetrics.match.evaluation_data import ABSENT, EvaluationData, Facts
 from detmetrics.overlap.similarity import Similarity
-from detmetrics.ragged import exclusive_cumsum, owners, ranges
+from detmetrics.ragged import exclusive_cumsum, owners, rows_of
 from detmetrics.state.rows import FIRST_ARRIVAL
 
 WIDTHS = {"images": 6, "detections": 3, "targets": 3, "overlaps": 2}  # int64 columns of each kind of row
@@ -108,13 +108,11 @@ def _pairs(pair: Tensor, num_detections: Tensor, num_targets: Tensor, num_overla
 def _in_order(rows: Rows, order: Tensor) -> Rows:
     """The images of ``order`` with their rows."""
     columns = range(NUM_DETECTIONS, NUM_OVERLAPS + 1)
-    starts = [exclusive_cumsum(rows.images[:, column]).index_select(0, order) for column in columns]
-    images = rows.images.index_select(0, order)
-    ragged = [
-        part.index_select(0, ranges(start, images[:, column], int(images[:, column].sum())))
-        for part, start, column in zip(rows[1:], starts, columns, strict=True)
-    ]
-    return Rows(images, *ragged)
+    ragged = (
+        part.index_select(0, rows_of(rows.images[:, column], order))
+        for part, column in zip(rows[1:], columns, strict=True)
+    )
+    return Rows(rows.images.index_select(0, order), *ragged)
 
 
 def _raise_notes(images: Tensor, similarity: Similarity, ids: Ids | None) -> None:

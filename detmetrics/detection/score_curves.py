@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from detmetrics.count.outcomes import Outcome, decide, kept_detections
-from detmetrics.detection.classes import by_class, class_labels
+from detmetrics.detection.classes import by_class, class_labels, results_by_class
 from detmetrics.detection.operating_point import outcomes_from
 from detmetrics.detection.settings import RECALL_POINTS, CurvesSettings, OneThresholdSettings, VOCSettings
 from detmetrics.match.coco import count_targets, counted_targets
@@ -108,11 +108,7 @@ def voc_average_precision_of(data: EvaluationData, settings: VOCSettings) -> dic
     curve = _voc_curve(data, settings, labels, num_targets)
     values = _voc_average(curve, num_targets, settings.style)[:-1].nan_to_num(settings.zero_division)  # (C,)
     results = {"map": defined_mean(values, zero_division=settings.zero_division)}
-    if settings.class_metrics and (settings.declared is None or settings.class_agnostic):
-        results |= {"map_per_class": values, "classes": labels}
-    elif settings.class_metrics and settings.declared is not None:
-        results |= {f"map/{name}": value for name, value in zip(settings.declared.values(), values, strict=True)}
-    return results
+    return results | (results_by_class({"map": values}, labels, settings) if settings.class_metrics else {})
 
 
 def _ranking(data: EvaluationData, outcome: Outcome, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from detmetrics.count.distinct import ImageColumns, distinct_order
 from detmetrics.count.repeats import NONE, Repeats
 from detmetrics.match.unique import HAS_PRED, HAS_TARGET, MATCHED, Outcomes
-from detmetrics.ragged import exclusive_cumsum, hash_runs, lexsort, occurrences, owners, ranges, rows_at
+from detmetrics.ragged import hash_runs, lexsort, occurrences, owners, rows_at, rows_of
 
 KEY, TARGET_HASH, HASH, NUM_ROWS = range(4)  # columns of an image: its id, hashes of target and outcome, its outcomes
 WIDTHS = {"images": 4, "outcomes": 4}
@@ -58,13 +58,11 @@ def read(images: Tensor, outcomes: Tensor, duplicates: str) -> tuple[PanopticDat
     """
     columns = ImageColumns(*(images[:, column] for column in (KEY, TARGET_HASH, HASH)))
     order, left_out = (lexsort(*columns), NONE) if duplicates == "keep" else distinct_order(columns, "image_ids")
-    start, count = exclusive_cumsum(images[:, NUM_ROWS])[order], images[order, NUM_ROWS]
-    total = int(count.sum())
-    rows = outcomes.index_select(0, ranges(start, count, total))
+    rows = outcomes.index_select(0, rows_of(images[:, NUM_ROWS], order))
     label, flags, intersection, union = rows.unbind(1)
     data = PanopticData(
         keys=images[order, KEY],
-        image=owners(count, total),
+        image=owners(images[order, NUM_ROWS], len(rows)),
         label=label.contiguous(),
         has_target=flags & HAS_TARGET != 0,
         has_pred=flags & HAS_PRED != 0,

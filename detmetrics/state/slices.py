@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from detmetrics import arguments
-from detmetrics.ragged import exclusive_cumsum, ranges
+from detmetrics.ragged import rows_of
 from detmetrics.state.rows import Chunks
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def slice_state(self: Any, image_ids: Iterable[int] | Tensor) -> Any:
         kept = torch.isin(images[:, 0], wanted).nonzero().squeeze(1)
         states[name] = Chunks([images.index_select(0, kept)])
         for part, column in parts.items():
-            count = images[:, column]
-            own = count.index_select(0, kept)
-            at = ranges(exclusive_cumsum(count).index_select(0, kept), own, int(own.sum()))
+            at = rows_of(images[:, column], kept)
             states[part] = Chunks([self.rows(part).index_select(0, at)])
     metric: Metric = self.clone()
     metric.reset()

@@ -13,7 +13,7 @@ from detmetrics.overlap.boxes import to_xywh
 from detmetrics.overlap.masks import as_masks
 from detmetrics.overlap.sides import check_lists, get_column, get_tensor
 from detmetrics.overlap.similarity import Items
-from detmetrics.ragged import exclusive_cumsum, occurrences, owners, ranges
+from detmetrics.ragged import occurrences, owners, rows_of
 from detmetrics.state.rows import FIRST_ARRIVAL
 
 KEYS = {"bbox": "boxes", "segm": "masks"}  # where the instances of a similarity are
@@ -166,16 +166,10 @@ def in_order(given: Given) -> Given:
     for column, rows, runs in zip(
         (NUM_DETECTIONS, NUM_TARGETS), given[1:3], (given.detection_runs, given.target_runs), strict=True
     ):
-        rows_of = _ordered(given.images[:, column], order)
-        own_runs = _ordered(rows[:, NUM_RUNS], rows_of)
-        parts.append((rows.index_select(0, rows_of), runs.index_select(0, own_runs)))
+        chosen = rows_of(given.images[:, column], order)
+        own_runs = rows_of(rows[:, NUM_RUNS], chosen)
+        parts.append((rows.index_select(0, chosen), runs.index_select(0, own_runs)))
     return Given(images, parts[0][0], parts[1][0], parts[0][1], parts[1][1])
-
-
-def _ordered(counts: Tensor, order: Tensor) -> Tensor:
-    """The indices of the rows of groups, when groups of ``counts`` (G,) rows are put into an order."""
-    chosen = counts.index_select(0, order)
-    return ranges(exclusive_cumsum(counts).index_select(0, order), chosen, int(chosen.sum()))
 
 
 def without_invalid(given: Given) -> Given:
